@@ -1,0 +1,59 @@
+package api
+
+import "time"
+
+// An Option is a typed socket option: one of the types below. To set it, pass
+// its value; to get it, pass any value of its type. A transport that lacks an
+// option fails with syscall.ENOPROTOOPT.
+type Option interface{ option() }
+
+type (
+	// NoDelay says whether small segments leave at once, without Nagle's
+	// wait. On for new sockets, as in package net.
+	NoDelay bool
+
+	// KeepAlive probes an idle connection: after Idle, every Interval, and
+	// gives it up after Count unanswered probes. Zero fields keep their values.
+	KeepAlive struct {
+		On       bool
+		Idle     time.Duration
+		Interval time.Duration
+		Count    int
+	}
+
+	// Linger says what Close does with unsent data: nothing special while it
+	// is negative (it is sent in the background, the default), reset the
+	// connection at 0, wait for it up to a time above.
+	Linger time.Duration
+
+	// ReadBuffer and WriteBuffer are sizes in bytes.
+	ReadBuffer  int
+	WriteBuffer int
+
+	// ReuseAddr lets a bind share an address that is in TIME-WAIT, or a
+	// multicast port.
+	ReuseAddr bool
+
+	// TTL is the IPv4 time to live, or IPv6 hop limit, of unicast packets;
+	// MulticastTTL that of multicast packets.
+	TTL          int
+	MulticastTTL int
+
+	// MaxSegment bounds the segment size announced to the peer. Set it
+	// before Listen or Connect.
+	MaxSegment int
+
+	// Congestion is the name of the congestion control: "reno" or "cubic".
+	Congestion string
+)
+
+func (NoDelay) option()      {}
+func (KeepAlive) option()    {}
+func (Linger) option()       {}
+func (ReadBuffer) option()   {}
+func (WriteBuffer) option()  {}
+func (ReuseAddr) option()    {}
+func (TTL) option()          {}
+func (MulticastTTL) option() {}
+func (MaxSegment) option()   {}
+func (Congestion) option()   {}

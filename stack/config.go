@@ -1,0 +1,88 @@
+package stack
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/ringtail-net/ringtail/hal"
+)
+
+// Config describes a host. The zero value is a host without an interface, which
+// talks to itself only.
+type Config struct {
+	// Name appears in errors, logs and statistics. Empty: "host".
+	Name string
+
+	// Interfaces are the devices of the host, which owns them from New on:
+	// its Close closes them.
+	Interfaces []Interface
+
+	// Routes are used beside the interfaces' own prefixes, the longest prefix
+	// first. A default gateway is a route to 0.0.0.0/0 or ::/0.
+	Routes []Route
+
+	// Limits bound what peers can make the host hold.
+	Limits Limits
+
+	// RACK turns on RFC 8985 loss detection. Off by default: on this stack it
+	// takes reordering by its own timing for loss (docs/decisions).
+	RACK bool
+
+	// ReadBuffer and WriteBuffer are the sizes, in bytes, of a new TCP
+	// socket's buffers. Zero: 1 MiB each.
+	ReadBuffer, WriteBuffer int
+
+	// Logger gets what an operator may want to know. Nil: silence.
+	Logger *slog.Logger
+
+	// Foreign opens the host for code that calls gVisor's stack from its own
+	// goroutines: see package gvisorlink. It costs the inline processing of
+	// TCP, and with it speed and determinism.
+	Foreign bool
+
+	// Barrier processes TCP by gVisor's Pause and Resume instead of inline:
+	// slower, and exact as well. It is what an unknown version of gVisor
+	// falls back to.
+	Barrier bool
+
+	// Sim, if set, replaces time and randomness. It is for simulations only:
+	// sequence numbers, ports and secrets become predictable.
+	Sim *Sim
+}
+
+// Sim is a simulated host's time and randomness.
+type Sim struct {
+	Now  func() time.Time
+	Seed uint64
+}
+
+// Interface is a device with its addresses.
+type Interface struct {
+	// Name of the interface. Empty: the device's driver and target.
+	Name   string
+	Device hal.Device
+	// Addrs are the addresses of the interface, each with the prefix length of
+	// its link.
+	Addrs []netip.Prefix
+	// MTU lowers the device's. Zero: the device's own.
+	MTU int
+}
+
+// Route says where packets to a prefix go.
+type Route struct {
+	To netip.Prefix
+	// Via is the next router, on the link of one of the interfaces. Invalid
+	// (the zero Addr): To is on the link itself.
+	Via netip.Addr
+	// Interface is the name of the interface. Empty: the one whose prefix
+	// contains Via, or the first.
+	Interface string
+}
+
+// Limits bound what the outside can make a host hold. Zero fields have defaults.
+type Limits struct {
+	Conns        int // TCP connections that peers opened, together: 65536
+	ConnsPerPeer int // the same from one address: 4096
+	Backlog      int // bytes waiting for a full device: 8 MiB
+}

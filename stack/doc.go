@@ -1,0 +1,3 @@
+// Package stack is a host: gVisor's netstack on devices of package hal, run in
+// turns.
+package stack
