@@ -1,0 +1,105 @@
+package netlab
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// A Namespace is one host of a lab.
+type Namespace struct {
+	t    testing.TB
+	name string
+}
+
+// Name returns the name as ip-netns(8) knows it.
+func (n *Namespace) Name() string { return n.name }
+
+// Path returns the file that stands for the namespace.
+func (n *Namespace) Path() string { return filepath.Join(dir, n.name) }
+
+// Do runs f inside the namespace, on a thread of its own, and returns its error.
+// What f opens stays in the namespace; goroutines that f starts do not run
+// there. f must not call t.Fatal.
+func (n *Namespace) Do(f func() error) error {
+	return onThread(func() error {
+		h, err := netns.GetFromPath(n.Path())
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		if err := netns.Set(h); err != nil {
+			return fmt.Errorf("entering namespace %s: %w", n.name, err)
+		}
+		return f()
+	})
+}
+
+// Command returns a command that will run inside the namespace. It is killed
+// when the test ends.
+func (n *Namespace) Command(name string, args ...string) *exec.Cmd {
+	// nsenter becomes the command: no process stands between.
+	return exec.CommandContext(n.t.Context(), "nsenter", append([]string{"--net=" + n.Path(), "--", name}, args...)...)
+}
+
+// Run runs a command inside the namespace, returns what it wrote to its
+// standard output, and fails the test if the command fails.
+func (n *Namespace) Run(name string, args ...string) string {
+	n.t.Helper()
+	cmd := n.Command(name, args...)
+	out, err := cmd.Output()
+	if err != nil {
+		var stderr []byte
+		if exit, ok := err.(*exec.ExitError); ok {
+			stderr = exit.Stderr
+		}
+		n.t.Fatalf("netlab: in %s: %s %q: %v\n%s%s", n.name, name, args, err, out, stderr)
+	}
+	return string(out)
+}
+
+// Raw opens a packet socket on an interface of the namespace: each Read gives
+// one received frame, each Write sends one, from the Ethernet header on.
+// Deadlines work. What the interface itself sends is not read. The socket is
+// closed when the test ends.
+func (n *Namespace) Raw(ifname string) *os.File {
+	n.t.Helper()
+	var fd int
+	err := n.Do(func() (err error) {
+		fd, err = rawSocket(ifname)
+		return err
+	})
+	if err != nil {
+		n.t.Fatalf("netlab: packet socket on %s in %s: %v", ifname, n.name, err)
+	}
+	f := os.NewFile(uintptr(fd), "packet:"+ifname)
+	n.t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func rawSocket(ifname string) (fd int, err error) {
+	ifi, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return -1, err
+	}
+	// Protocol 0 receives nothing until bind has named the interface.
+	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err == nil {
+		const all = uint16(unix.ETH_P_ALL)
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: ifi.Index})
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}

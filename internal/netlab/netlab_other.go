@@ -1,0 +1,52 @@
+//go:build !linux
+
+package netlab
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+var errLinux = errors.New("network namespaces exist on Linux only")
+
+// Available says whether a lab can be built here; it never can.
+func Available() error { return errLinux }
+
+// A Lab is the network of one test.
+type Lab struct{}
+
+// New fails the test: ask [Available] first.
+func New(t testing.TB) *Lab {
+	t.Helper()
+	t.Fatal("netlab: ", errLinux)
+	return nil
+}
+
+// Namespace adds an empty namespace.
+func (l *Lab) Namespace(string) *Namespace { return nil }
+
+// Veth joins two ports by a cable.
+func (l *Lab) Veth(Port, Port) {}
+
+// A Namespace is one host of a lab.
+type Namespace struct{}
+
+// Name returns the name of the namespace.
+func (n *Namespace) Name() string { return "" }
+
+// Path returns the file that stands for the namespace.
+func (n *Namespace) Path() string { return "" }
+
+// Do runs f inside the namespace.
+func (n *Namespace) Do(func() error) error { return errLinux }
+
+// Command returns a command that will run inside the namespace.
+func (n *Namespace) Command(string, ...string) *exec.Cmd { return nil }
+
+// Run runs a command inside the namespace.
+func (n *Namespace) Run(string, ...string) string { return "" }
+
+// Raw opens a packet socket on an interface of the namespace.
+func (n *Namespace) Raw(string) *os.File { return nil }
