@@ -55,7 +55,8 @@ type Notifier interface {
 
 // Pending is a half that holds packets back, as a wrapper that delays them
 // does: it says when the next one can go on, so that whoever sleeps comes back
-// without traffic too. A time in the past, or the zero time, means now.
+// without traffic too. A time in the past, or the zero time, means now. The
+// sleeper asks while the half's owner uses it: Pending is safe for that.
 type Pending interface {
 	Pending() (at time.Time, ok bool)
 }
