@@ -116,9 +116,10 @@ type Op struct {
 	// User is for the face: what Done needs to know.
 	User any
 
-	// Next and State are for the transport that holds the op.
+	// Next and State are for the transport that holds the op. Free sets them
+	// to zero.
 	Next  *Op
-	State uint32
+	State atomic.Uint32
 
 	gen atomic.Uint64
 }
@@ -137,6 +138,7 @@ type Request struct {
 	Opt Option
 
 	// Bufs is what a write sends, in order, or where a read puts its bytes.
+	// The transport leaves the slices themselves as they are.
 	// A read without Bufs calls Alloc(op, n) when there are n > 0 bytes to be
 	// had (n ≤ Max if Max > 0; a datagram of length 0 calls nothing) and fills
 	// what it returns. Alloc runs under the transport's lock: it only allocates.
@@ -176,16 +178,22 @@ func NewOp() *Op { return ops.Get().(*Op) }
 func (o *Op) Free() {
 	o.gen.Add(1)
 	o.Request, o.Result = Request{}, Result{}
-	o.Done, o.User, o.Next, o.State = nil, nil, nil, 0
+	o.Done, o.User, o.Next = nil, nil, nil
+	o.State.Store(0)
 	ops.Put(o)
 }
 
-// Ticket returns the name by which this use of the op can be cancelled.
+// Ticket returns the name by which this use of the op can be cancelled. Take it
+// before Submit: afterwards the op may be done, and in other hands.
 func (o *Op) Ticket() Ticket { return Ticket{o, o.gen.Load()} }
 
-// Complete is how a transport ends an op: it calls Done. The transport has let
-// go of the op before: Done may lead to its reuse.
-func (o *Op) Complete() { o.Done(o) }
+// Complete is how a transport ends an op: tickets of it are void from here on,
+// and Done is called. The transport has let go of the op before: Done may lead
+// to its reuse.
+func (o *Op) Complete() {
+	o.gen.Add(1)
+	o.Done(o)
+}
 
 // A Ticket names one use of an op. It outlives the op: late cancels do nothing.
 type Ticket struct {
@@ -193,8 +201,9 @@ type Ticket struct {
 	gen uint64
 }
 
-// Op returns the op, or nil if that use of it is over. It is for transports,
-// which call it where no op of theirs can be completed meanwhile.
+// Op returns the op, or nil if it has been completed. It is for transports,
+// which call it under the lock under which they call Complete: what it returns
+// there is still theirs.
 func (t Ticket) Op() *Op {
 	if t.op == nil || t.op.gen.Load() != t.gen {
 		return nil

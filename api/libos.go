@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+)
+
+// Config is how a LibOS behaves. The zero value works.
+type Config struct {
+	// Logger gets complaints about misuse, such as memory freed twice. Nil:
+	// silence.
+	Logger *slog.Logger
+
+	// PopSize is the most bytes that one Pop brings. Zero: 64 KiB.
+	PopSize int
+
+	// MaxUnclaimed bounds the completions that nobody has taken. While so
+	// many lie there, calls that would give a token fail with ENOBUFS. Zero:
+	// 1<<20.
+	MaxUnclaimed int
+
+	// Spin is how many turns of the transport a waiter tries before it
+	// sleeps. Zero: it sleeps at once. Transports without a Driver ignore it.
+	Spin int
+
+	// Strict makes misuse of memory panic. It is for tests.
+	Strict bool
+}
+
+// A LibOS is both faces of one transport: its methods are the queue face, Net
+// returns the net face. All methods are safe for concurrent use.
+type LibOS struct {
+	cfg       Config
+	transport Transport
+	driver    Driver // nil if the transport has none
+	timers    Timers
+	net       Net
+	sgas      sgaCounters
+
+	asleep atomic.Bool // the sleeper is inside Driver.Sleep
+
+	mu      sync.Mutex // guards the following
+	dead    bool       // the transport is closed
+	sleeper *waiter
+	heirs   list[waiter] // parked, and may become the sleeper
+	takers  list[waiter] // wait for any completion
+	watched <-chan struct{}
+	unwatch func() bool
+	queues  table[*socket]
+	tokens  table[*call]
+	ready   list[call] // the completion queue
+	flying  int        // tokens whose op is not done
+	order   uint64     // counts completions
+	refused uint64
+}
+
+// New returns the faces of t, which they own: nobody else closes it. If t is a
+// [Driver] or has [Timers] they are used.
+func New(t Transport, cfg Config) *LibOS {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.PopSize <= 0 {
+		cfg.PopSize = 64 << 10
+	}
+	if cfg.MaxUnclaimed <= 0 {
+		cfg.MaxUnclaimed = 1 << 20
+	}
+	l := &LibOS{cfg: cfg, transport: t, timers: realTime{}}
+	l.queues.bits, l.queues.max = 20, math.MaxInt32
+	l.tokens.bits, l.tokens.max = 32, math.MaxUint64
+	l.driver, _ = t.(Driver)
+	if timers, ok := t.(Timers); ok {
+		l.timers = timers
+	}
+	l.net.lib = l
+	return l
+}
+
+// Net returns the net face. Its sockets and the queues live side by side.
+func (l *LibOS) Net() *Net { return &l.net }
+
+// Exit closes the transport, and with it every socket of both faces. Pending
+// ops end, on the queue face with ECANCELED; their completions can still be
+// taken. When there are none left, waiting fails with [net.ErrClosed], as does
+// every new call. Exit may be called more than once.
+func (l *LibOS) Exit() error {
+	err := l.transport.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.die()
+	if l.unwatch != nil {
+		l.unwatch()
+		l.watched, l.unwatch = nil, nil
+	}
+	return err
+}
+
+// die notes that the transport is closed. l.mu is held.
+func (l *LibOS) die() {
+	l.dead = true
+	for w := l.takers.pop(); w != nil; w = l.takers.pop() {
+		l.call(w)
+	}
+}
+
+// Stats counts what goes through the queue face.
+type Stats struct {
+	Queues    int    // open descriptors
+	Pending   int    // ops in flight
+	Unclaimed int    // completions that nobody has taken yet
+	Refused   uint64 // calls refused because of MaxUnclaimed
+
+	SGAs     int64  // arrays on loan from Alloc or Pop
+	SGABytes int64  // their memory
+	Misused  uint64 // arrays freed twice, or used after they were freed
+}
+
+// Stats returns the counters as they are now.
+func (l *LibOS) Stats() Stats {
+	l.mu.Lock()
+	s := Stats{Queues: l.queues.n, Pending: l.flying, Unclaimed: l.ready.n, Refused: l.refused}
+	l.mu.Unlock()
+	s.SGAs, s.SGABytes, s.Misused = l.sgas.live.Load(), l.sgas.bytes.Load(), l.sgas.misused.Load()
+	return s
+}
+
+var background = context.Background()

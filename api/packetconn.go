@@ -1,0 +1,120 @@
+package api
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// A PacketConn is a UDP or ICMP socket, connected (by Dial) or not, with the
+// methods of [net.UDPConn] but for those of file descriptors and control
+// messages. A datagram that is longer than the buffer of a read is cut. All
+// methods may be called at once.
+type PacketConn struct {
+	endpoint
+	connected bool
+}
+
+var (
+	_ net.PacketConn = (*PacketConn)(nil)
+	_ net.Conn       = (*PacketConn)(nil)
+)
+
+func newPacketConn(s *socket, local, peer netip.AddrPort) *PacketConn {
+	c := &PacketConn{connected: peer.IsValid()}
+	c.init(s, local, peer)
+	return c
+}
+
+// RemoteAddr returns the address of the peer, a [*net.UDPAddr], or nil.
+func (c *PacketConn) RemoteAddr() net.Addr { return c.peer }
+
+// Read reads a datagram into p.
+func (c *PacketConn) Read(p []byte) (int, error) {
+	n, _, err := c.read(p, "read")
+	return n, err
+}
+
+// ReadFrom reads a datagram into p; the address is a [*net.UDPAddr].
+func (c *PacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := c.read(p, "recvfrom")
+	if err != nil {
+		return n, nil, err
+	}
+	return n, netAddr(c.s.net, from), nil
+}
+
+// ReadFromUDPAddrPort is ReadFrom without the allocation of an address.
+func (c *PacketConn) ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error) {
+	return c.read(p, "recvfrom")
+}
+
+func (c *PacketConn) read(p []byte, call string) (int, netip.AddrPort, error) {
+	rd := c.s.call(KindRead)
+	defer rd.free()
+	rd.buffer(p)
+	err := c.run(&c.rd, rd)
+	return rd.op.N, unmap(rd.op.From), c.fail("read", call, err)
+}
+
+// Write sends p as one datagram to the peer of a connected socket.
+func (c *PacketConn) Write(p []byte) (int, error) {
+	return c.write(p, netip.AddrPort{}, "write")
+}
+
+// WriteTo sends p as one datagram. The address is a [*net.UDPAddr], a
+// [*net.IPAddr], or any with a method AddrPort.
+func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
+	to, ok := addrPort(addr)
+	if !ok {
+		return 0, opError("write", "sendto", c.network, c.local, addr, syscall.EINVAL)
+	}
+	return c.WriteToUDPAddrPort(p, to)
+}
+
+// WriteToUDPAddrPort is WriteTo without the allocation of an address.
+func (c *PacketConn) WriteToUDPAddrPort(p []byte, addr netip.AddrPort) (int, error) {
+	if c.connected {
+		return 0, opError("write", "sendto", c.network, c.local, netAddr(c.s.net, addr), net.ErrWriteToConnected)
+	}
+	if !addr.IsValid() {
+		return 0, opError("write", "sendto", c.network, c.local, nil, errMissingAddress)
+	}
+	return c.write(p, addr, "sendto")
+}
+
+var errMissingAddress = errors.New("missing address")
+
+func (c *PacketConn) write(p []byte, addr netip.AddrPort, call string) (int, error) {
+	wr := c.s.call(KindWrite)
+	defer wr.free()
+	wr.buffer(p)
+	wr.op.Addr = addr
+	err := c.run(&c.wd, wr)
+	if err == nil {
+		return wr.op.N, nil
+	}
+	to := c.peer
+	if addr.IsValid() {
+		to = netAddr(c.s.net, addr)
+	}
+	return wr.op.N, opError("write", call, c.network, c.local, to, err)
+}
+
+// JoinGroup makes the socket receive what is sent to a multicast group.
+func (c *PacketConn) JoinGroup(group netip.Addr) error { return c.membership(KindJoin, group) }
+
+// LeaveGroup ends a membership.
+func (c *PacketConn) LeaveGroup(group netip.Addr) error { return c.membership(KindLeave, group) }
+
+func (c *PacketConn) membership(kind Kind, group netip.Addr) error {
+	if err := c.check("set"); err != nil {
+		return err
+	}
+	err := error(syscall.EINVAL)
+	if group.IsMulticast() {
+		err = c.s.membership(kind, group)
+	}
+	return c.fail("set", "setsockopt", err)
+}

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// A QD is a queue descriptor: a socket of the queue face. Descriptors are
+// positive, so that the zero QD is none. A number is not soon given again: a
+// call with an old one fails with EBADF.
+type QD int32
+
+// Socket makes a socket. It fails with EPROTONOSUPPORT for a network that is
+// none of the constants, and with EMFILE if there are too many.
+func (l *LibOS) Socket(n Network) (QD, error) {
+	s, err := l.newSocket(background, l.transport, n)
+	if err != nil {
+		return 0, l.fail("socket", 0, netip.AddrPort{}, err)
+	}
+	l.mu.Lock()
+	qd := l.adopt(s)
+	l.mu.Unlock()
+	if qd == 0 {
+		_ = s.close()
+		return 0, &Error{Op: "socket", Err: syscall.EMFILE}
+	}
+	return qd, nil
+}
+
+// adopt gives s a descriptor, or 0 if there is none left. l.mu is held.
+func (l *LibOS) adopt(s *socket) QD {
+	s.qd = QD(l.queues.add(s))
+	return s.qd
+}
+
+// Bind gives the socket a local address. Port 0 asks for a free port. A
+// wildcard is [netip.IPv6Unspecified], on sockets of both families for both, or
+// [netip.IPv4Unspecified].
+func (l *LibOS) Bind(qd QD, addr netip.AddrPort) error {
+	s, err := l.socket("bind", qd)
+	if err != nil {
+		return err
+	}
+	err = syscall.EINVAL
+	if addr.IsValid() {
+		err = s.bind(addr)
+	}
+	return l.fail("bind", qd, addr, err)
+}
+
+// Listen makes a bound socket accept connections, of which up to backlog wait
+// for an Accept.
+func (l *LibOS) Listen(qd QD, backlog int) error {
+	s, err := l.socket("listen", qd)
+	if err != nil {
+		return err
+	}
+	return l.fail("listen", qd, netip.AddrPort{}, s.listen(backlog))
+}
+
+// Shutdown ends one direction of a connection, or both. After ShutWrite the
+// peer's pops find the end of the stream; after ShutRead our own do.
+func (l *LibOS) Shutdown(qd QD, how Shut) error {
+	s, err := l.socket("shutdown", qd)
+	if err != nil {
+		return err
+	}
+	return l.fail("shutdown", qd, netip.AddrPort{}, s.shutdown(how))
+}
+
+// Close ends the queue. Its pending ops end, their completions with ECANCELED,
+// and the descriptor is void: a second Close fails with EBADF. Bytes that were
+// pushed and completed are still sent, in the background. With a [Linger] above
+// zero Close waits for that, as long as it says; AsyncClose never does.
+func (l *LibOS) Close(qd QD) error {
+	s, err := l.disown(qd)
+	if err != nil {
+		return err
+	}
+	err = s.close()
+	if err == net.ErrClosed { // the transport was closed meanwhile
+		err = nil
+	}
+	return l.fail("close", qd, netip.AddrPort{}, err)
+}
+
+// disown voids a descriptor.
+func (l *LibOS) disown(qd QD) (*socket, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.queues.remove(uint64(uint32(qd)))
+	if !ok {
+		return nil, &Error{Op: "close", QD: qd, Err: syscall.EBADF}
+	}
+	return s, nil
+}
+
+// socket finds the socket of a descriptor.
+func (l *LibOS) socket(op string, qd QD) (*socket, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.queues.get(uint64(uint32(qd)))
+	if !ok {
+		return nil, &Error{Op: op, QD: qd, Err: syscall.EBADF}
+	}
+	return s, nil
+}
+
+// SetOption sets a socket option. It fails with ENOPROTOOPT if the transport,
+// or this kind of socket, has none of its type.
+func (l *LibOS) SetOption(qd QD, o Option) error {
+	s, err := l.socket("setoption", qd)
+	if err != nil {
+		return err
+	}
+	return l.fail("setoption", qd, netip.AddrPort{}, s.setOption(o))
+}
+
+// Option returns the present value of the option that has o's type; the value
+// of o does not matter.
+func (l *LibOS) Option(qd QD, o Option) (Option, error) {
+	s, err := l.socket("option", qd)
+	if err != nil {
+		return nil, err
+	}
+	o, err = s.option(o)
+	return o, l.fail("option", qd, netip.AddrPort{}, err)
+}
+
+// LocalAddr returns the local address: the one of Bind, or that which the
+// transport chose.
+func (l *LibOS) LocalAddr(qd QD) (netip.AddrPort, error) {
+	local, _, err := l.name("localaddr", qd)
+	return local, err
+}
+
+// PeerAddr returns the address of the other end. It fails with ENOTCONN if
+// there is none.
+func (l *LibOS) PeerAddr(qd QD) (netip.AddrPort, error) {
+	_, peer, err := l.name("peeraddr", qd)
+	if err == nil && !peer.IsValid() {
+		err = &Error{Op: "peeraddr", QD: qd, Err: syscall.ENOTCONN}
+	}
+	return peer, err
+}
+
+func (l *LibOS) name(op string, qd QD) (local, peer netip.AddrPort, err error) {
+	s, err := l.socket(op, qd)
+	if err != nil {
+		return local, peer, err
+	}
+	local, peer, err = s.name()
+	return local, peer, l.fail(op, qd, netip.AddrPort{}, err)
+}
+
+// Join makes a datagram socket receive what is sent to a multicast group; Leave
+// ends that.
+func (l *LibOS) Join(qd QD, group netip.Addr) error {
+	return l.membership("join", qd, KindJoin, group)
+}
+
+// Leave ends a membership.
+func (l *LibOS) Leave(qd QD, group netip.Addr) error {
+	return l.membership("leave", qd, KindLeave, group)
+}
+
+func (l *LibOS) membership(op string, qd QD, kind Kind, group netip.Addr) error {
+	s, err := l.socket(op, qd)
+	if err != nil {
+		return err
+	}
+	err = syscall.EINVAL
+	if group.IsMulticast() {
+		err = s.membership(kind, group)
+	}
+	return l.fail(op, qd, netip.AddrPortFrom(group, 0), err)
+}

@@ -1,0 +1,204 @@
+package api
+
+import (
+	"fmt"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// An SGA is a scatter-gather array: the bytes of one push or pop, in one or more
+// segments, in order. It is a value; copies of it are the same array.
+//
+// The array of a pop, and one from [LibOS.Alloc], is on loan: whoever holds it
+// gives it back with Free, once. A push borrows it until its completion, which
+// hands it back: to be pushed again, read, or freed. Meanwhile nobody writes to
+// it or frees it.
+type SGA struct {
+	// Segs are the segments. They may be shortened in place, to pop less of a
+	// header or to push less than was allocated.
+	Segs [][]byte
+
+	lease *lease // nil if the memory is the user's
+	gen   uint32
+}
+
+// SGAOf makes an array of memory that belongs to the caller. A push borrows it
+// like any other; Free does nothing.
+func SGAOf(segs ...[]byte) SGA { return SGA{Segs: segs} }
+
+// Len returns the number of bytes.
+func (s SGA) Len() int {
+	n := 0
+	for _, seg := range s.Segs {
+		n += len(seg)
+	}
+	return n
+}
+
+// Append appends the bytes to p and returns the result.
+func (s SGA) Append(p []byte) []byte {
+	for _, seg := range s.Segs {
+		p = append(p, seg...)
+	}
+	return p
+}
+
+// Free gives the memory back. It must not be used afterwards, through any copy
+// of s. The zero SGA, an empty one, and one of the user's own memory may be
+// freed as well: nothing happens. Freeing twice, or during a push, does nothing
+// but is counted in [Stats] and logged.
+func (s SGA) Free() {
+	if s.lease != nil {
+		s.lease.end(s.gen)
+	}
+}
+
+// Blocks are powers of two from 1<<minBlock to 1<<maxBlock bytes; what is longer
+// takes several.
+const (
+	minBlock = 8
+	maxBlock = 16
+)
+
+type block struct {
+	buf  []byte
+	size int // log2
+}
+
+var blocks [maxBlock + 1]sync.Pool
+
+func newBlock(n int) *block {
+	size := min(max(bits.Len(uint(n-1)), minBlock), maxBlock)
+	if b, ok := blocks[size].Get().(*block); ok {
+		return b
+	}
+	return &block{buf: make([]byte, 1<<size), size: size}
+}
+
+// A lease is the memory of one SGA while it is on loan. Leases are pooled; the
+// generation tells one use from the next.
+type lease struct {
+	owner  *LibOS
+	blocks []*block
+	segs   [][]byte
+	bytes  int64
+
+	// state is the generation, and below it how many pushes borrow the array.
+	state atomic.Uint64
+}
+
+var leases = sync.Pool{New: func() any { return new(lease) }}
+
+type sgaCounters struct {
+	live, bytes atomic.Int64
+	misused     atomic.Uint64
+}
+
+// Alloc returns an array of size bytes, in segments of at most 64 KiB. Its
+// content is undefined. It belongs to the caller until Free. A size of 0 or less
+// gives an empty array.
+func (l *LibOS) Alloc(size int) SGA {
+	if size <= 0 {
+		return SGA{}
+	}
+	a := leases.Get().(*lease)
+	a.owner, a.bytes = l, 0
+	for size > 0 {
+		b := newBlock(size)
+		n := min(size, len(b.buf))
+		a.blocks, a.segs = append(a.blocks, b), append(a.segs, b.buf[:n:n])
+		a.bytes += int64(len(b.buf))
+		size -= n
+	}
+	l.sgas.live.Add(1)
+	l.sgas.bytes.Add(a.bytes)
+	return SGA{Segs: a.segs, lease: a, gen: uint32(a.state.Load() >> 32)}
+}
+
+// trim cuts the array to its first n bytes.
+func (s *SGA) trim(n int) {
+	for i, seg := range s.Segs {
+		if n < len(seg) {
+			s.Segs[i] = seg[:n:n]
+			if n > 0 {
+				i++
+			}
+			s.Segs = s.Segs[:i]
+			return
+		}
+		n -= len(seg)
+	}
+}
+
+// lend notes that a push borrows the array. It returns false if it is not there
+// any more.
+func (s SGA) lend() bool {
+	a := s.lease
+	if a == nil {
+		return true
+	}
+	for {
+		v := a.state.Load()
+		if uint32(v>>32) != s.gen {
+			a.misuse("pushed after it was freed")
+			return false
+		}
+		if a.state.CompareAndSwap(v, v+1) {
+			return true
+		}
+	}
+}
+
+// restore notes that a push gave the array back.
+func (s SGA) restore() {
+	if s.lease != nil {
+		s.lease.state.Add(^uint64(0))
+	}
+}
+
+func (a *lease) end(gen uint32) {
+	for {
+		v := a.state.Load()
+		switch {
+		case uint32(v>>32) != gen:
+			a.misuse("freed twice")
+			return
+		case uint32(v) != 0:
+			a.misuse("freed while a push borrows it")
+			return
+		}
+		if a.state.CompareAndSwap(v, uint64(gen+1)<<32) {
+			break
+		}
+	}
+	l := a.owner
+	l.sgas.live.Add(-1)
+	l.sgas.bytes.Add(-a.bytes)
+	for i, b := range a.blocks {
+		if l.cfg.Strict {
+			poison(b.buf)
+		}
+		blocks[b.size].Put(b)
+		a.blocks[i] = nil
+	}
+	clear(a.segs)
+	a.blocks, a.segs = a.blocks[:0], a.segs[:0]
+	leases.Put(a)
+}
+
+// poison fills freed memory, so that its use shows.
+func poison(p []byte) {
+	for i := range p {
+		p[i] = 0xdb
+	}
+}
+
+func (a *lease) misuse(what string) {
+	l := a.owner
+	l.sgas.misused.Add(1)
+	l.cfg.Logger.Error("api: misuse of an SGA", "error", what)
+	if l.cfg.Strict {
+		panic(fmt.Sprintf("api: an SGA was %s", what))
+	}
+}

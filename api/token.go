@@ -1,0 +1,193 @@
+package api
+
+import (
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// A Token is the ticket of an op in flight, good for one completion. The zero
+// Token is none.
+type Token uint64
+
+// entry is what the queue face keeps of a call.
+type entry struct {
+	id     Token
+	opcode Opcode
+	qd     QD
+	peer   netip.AddrPort // the address of a PushTo or Connect
+	sga    SGA
+	sock   *socket    // accepted
+	order  uint64     // when it was done
+	place  node[call] // in LibOS.ready
+}
+
+// Accept asks for the next connection of a listening queue. Its completion has
+// the new descriptor in New, which is the caller's to close, and the peer's
+// address in From.
+func (l *LibOS) Accept(qd QD) (Token, error) {
+	return l.submit(qd, OpAccept, netip.AddrPort{}, SGA{}, 0)
+}
+
+// Connect connects the queue to addr. A datagram socket takes addr as where
+// Push sends to and the only one whose datagrams Pop gets.
+func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
+	if !addr.IsValid() {
+		return 0, &Error{Op: "connect", QD: qd, Err: syscall.EINVAL}
+	}
+	return l.submit(qd, OpConnect, addr, SGA{}, 0)
+}
+
+// Push sends the bytes of s, which it borrows until the completion. Pushes on
+// one queue complete in the order in which they were submitted. A completion
+// without an error means that the transport has accepted every byte; one with
+// an error says in N how many it had accepted before. Either way its SGA is s,
+// the caller's again, to be freed or pushed once more.
+//
+// On a datagram queue each push is one datagram, also an empty one.
+func (l *LibOS) Push(qd QD, s SGA) (Token, error) {
+	return l.submit(qd, OpPush, netip.AddrPort{}, s, 0)
+}
+
+// PushTo is Push of one datagram to addr.
+func (l *LibOS) PushTo(qd QD, s SGA, addr netip.AddrPort) (Token, error) {
+	if !addr.IsValid() {
+		return 0, &Error{Op: "push", QD: qd, Err: syscall.EINVAL}
+	}
+	return l.submit(qd, OpPush, addr, s, 0)
+}
+
+// Pop asks for bytes: of a stream at least one and at most [Config.PopSize], of
+// a datagram queue one datagram, and its sender in From. The completion's SGA
+// belongs to the caller, who frees it. The end of a stream is a completion with
+// EOF and an empty SGA. A pop that waits holds no memory.
+func (l *LibOS) Pop(qd QD) (Token, error) { return l.PopN(qd, l.cfg.PopSize) }
+
+// PopN is Pop of at most n bytes. A datagram that is longer is cut, and the
+// completion has Truncated set.
+func (l *LibOS) PopN(qd QD, n int) (Token, error) {
+	if n <= 0 {
+		return 0, &Error{Op: "pop", QD: qd, Err: syscall.EINVAL}
+	}
+	return l.submit(qd, OpPop, netip.AddrPort{}, SGA{}, n)
+}
+
+// AsyncClose is Close with a completion: it comes after those of the pending
+// ops, and says how the close went. The descriptor is void at once.
+func (l *LibOS) AsyncClose(qd QD) (Token, error) {
+	return l.submit(qd, OpClose, netip.AddrPort{}, SGA{}, 0)
+}
+
+// submit starts an op and gives it a token.
+func (l *LibOS) submit(qd QD, opcode Opcode, addr netip.AddrPort, s SGA, n int) (Token, error) {
+	if opcode == OpPush && !s.lend() {
+		return 0, &Error{Op: opcode.String(), QD: qd, Addr: addr, Err: syscall.EINVAL}
+	}
+	c, err := l.begin(qd, opcode)
+	if err != nil {
+		if opcode == OpPush {
+			s.restore()
+		}
+		return 0, &Error{Op: opcode.String(), QD: qd, Addr: addr, Err: err}
+	}
+	c.entry.peer, c.entry.sga = addr, s
+	c.op.Addr = addr
+	switch opcode {
+	case OpPush:
+		c.op.Bufs = s.Segs
+	case OpPop:
+		c.op.Max, c.op.Alloc = n, popMemory
+	}
+	id := c.entry.id // once it is submitted, the call may be over and gone
+	c.t.Submit(c.op)
+	return id, nil
+}
+
+// begin makes a call with a token. Its errors are leaves.
+func (l *LibOS) begin(qd QD, opcode Opcode) (*call, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return nil, net.ErrClosed
+	}
+	s, ok := l.queues.get(uint64(uint32(qd)))
+	switch {
+	case !ok:
+		return nil, syscall.EBADF
+	case l.ready.n >= l.cfg.MaxUnclaimed:
+		l.refused++
+		return nil, syscall.ENOBUFS
+	case opcode == OpClose:
+		l.queues.remove(uint64(uint32(qd)))
+	}
+	c := s.call(Kind(opcode))
+	c.op.Done = tokenDone
+	c.entry.id, c.entry.opcode, c.entry.qd = Token(l.tokens.add(c)), opcode, qd
+	l.flying++
+	return c, nil
+}
+
+// popMemory is the allocator of pops: it is called when there are n bytes.
+func popMemory(op *Op, n int) [][]byte {
+	c := op.User.(*call)
+	c.entry.sga = c.lib.Alloc(n)
+	return c.entry.sga.Segs
+}
+
+// tokenDone is the Done of ops with a token.
+func tokenDone(op *Op) {
+	c := op.User.(*call)
+	l := c.lib
+	e := &c.entry
+	if e.opcode == OpPush {
+		e.sga.restore()
+	}
+	l.mu.Lock()
+	l.flying--
+	l.order++
+	c.over, e.order = true, l.order
+	if op.NewSock != nil {
+		e.sock = &socket{lib: l, t: c.t, h: op.NewSock, net: op.Network}
+		l.adopt(e.sock)
+	}
+	wake := false
+	if c.w != nil {
+		wake = l.call(c.w)
+	} else {
+		wake = l.offer(c)
+	}
+	l.mu.Unlock()
+	if wake {
+		l.driver.Wake()
+	}
+}
+
+// offer puts a call that is over into the completion queue. If it returns true
+// the caller wakes the driver. l.mu is held.
+func (l *LibOS) offer(c *call) (wake bool) {
+	l.ready.push(&c.entry.place)
+	if w := l.takers.pop(); w != nil {
+		wake = l.call(w)
+	}
+	if l.dead && l.flying == 0 {
+		l.die() // whoever else waits does so in vain
+	}
+	return wake
+}
+
+// Cancel hastens the end of an op: if it is still pending it completes with
+// ECANCELED, and N says what was moved before. If it is done already its
+// completion stays what it is. Cancel fails with EINVAL if the token is none, or
+// its completion has been taken.
+func (l *LibOS) Cancel(id Token) error {
+	l.mu.Lock()
+	c, ok := l.tokens.get(uint64(id))
+	if !ok {
+		l.mu.Unlock()
+		return &Error{Op: "cancel", Err: syscall.EINVAL}
+	}
+	t, ticket := c.t, c.ticket
+	l.mu.Unlock()
+	t.Cancel(ticket, syscall.ECANCELED)
+	return nil
+}
