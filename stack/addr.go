@@ -1,0 +1,66 @@
+package stack
+
+import (
+	"net/netip"
+
+	"github.com/ringtail-net/ringtail/api"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+)
+
+// address translates an address for gVisor; the invalid one becomes the empty
+// one, which is its wildcard.
+func address(a netip.Addr) tcpip.Address {
+	switch a = a.Unmap(); {
+	case a.Is4():
+		return tcpip.AddrFrom4(a.As4())
+	case a.Is6():
+		return tcpip.AddrFrom16(a.As16())
+	}
+	return tcpip.Address{}
+}
+
+func addr(a tcpip.Address) netip.Addr {
+	ip, _ := netip.AddrFromSlice(a.AsSlice())
+	return ip.Unmap()
+}
+
+func addrPort(a tcpip.FullAddress) netip.AddrPort { return netip.AddrPortFrom(addr(a.Addr), a.Port) }
+
+// fullAddress translates an address to bind to or to send to. The IPv4 wildcard
+// on a socket of both families must be told from the wildcard of both, which
+// gVisor does by the mapped form.
+func (h *Host) fullAddress(n api.Network, ap netip.AddrPort) tcpip.FullAddress {
+	to := tcpip.FullAddress{Port: ap.Port(), Addr: address(ap.Addr())}
+	switch ip := ap.Addr(); {
+	case ip.Is4() && ip.IsUnspecified() && (n == api.TCP || n == api.UDP):
+		to.Addr = header.IPv4MappedIPv6Subnet.ID()
+	case ip.IsUnspecified():
+		to.Addr = tcpip.Address{}
+	case ip.Zone() != "":
+		to.NIC = h.interfaceByName(ip.Zone())
+	case ip.Is6() && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast()) && len(h.interfaces) == 1:
+		to.NIC = h.interfaces[0].id
+	}
+	return to
+}
+
+func protocolOf(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Unmap().Is4() {
+		return ipv4.ProtocolNumber
+	}
+	return ipv6.ProtocolNumber
+}
+
+func protocolAddress(p netip.Prefix) tcpip.ProtocolAddress {
+	return tcpip.ProtocolAddress{
+		Protocol:          protocolOf(p.Addr()),
+		AddressWithPrefix: tcpip.AddressWithPrefix{Address: address(p.Addr()), PrefixLen: p.Bits()},
+	}
+}
+
+func subnet(p netip.Prefix) tcpip.Subnet {
+	return tcpip.AddressWithPrefix{Address: address(p.Masked().Addr()), PrefixLen: p.Bits()}.Subnet()
+}

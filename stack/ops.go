@@ -1,0 +1,160 @@
+package stack
+
+import (
+	"net"
+	"syscall"
+
+	"github.com/ringtail-net/ringtail/api"
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+// opList is a list of ops in the order of their submission. An op is in one list
+// at most; Op.Next links it.
+type opList struct{ head, tail *api.Op }
+
+func (l *opList) push(op *api.Op) {
+	op.Next = nil
+	if l.tail == nil {
+		l.head = op
+	} else {
+		l.tail.Next = op
+	}
+	l.tail = op
+}
+
+func (l *opList) pop() {
+	op := l.head
+	l.head = op.Next
+	if l.head == nil {
+		l.tail = nil
+	}
+	op.Next = nil
+}
+
+// remove takes op out of the list and reports whether it was in it.
+func (l *opList) remove(op *api.Op) bool {
+	var before *api.Op
+	for o := l.head; o != nil; before, o = o, o.Next {
+		if o != op {
+			continue
+		}
+		if before == nil {
+			l.pop()
+			return true
+		}
+		before.Next = op.Next
+		if l.tail == op {
+			l.tail = before
+		}
+		op.Next = nil
+		return true
+	}
+	return false
+}
+
+// States of an op while the host has it.
+const pending = 1
+
+// complete gives a finished op back to its face.
+func complete(op *api.Op) {
+	op.State.Store(0)
+	op.Complete()
+}
+
+func finish(op *api.Op, err error) {
+	op.Err = err
+	complete(op)
+}
+
+// execute runs a task within the turn.
+func (h *Host) execute(t *task) {
+	switch {
+	case t.op == nil:
+		h.cancel(t.cancel, t.cause)
+	case h.closed:
+		finish(t.op, net.ErrClosed)
+	case t.op.Kind == api.KindSocket:
+		h.open(t.op)
+	default:
+		s, ok := t.op.Sock.(*socket)
+		if !ok || s.h != h || s.closed {
+			finish(t.op, net.ErrClosed)
+			return
+		}
+		s.execute(t.op)
+	}
+}
+
+// cancel ends an op that is parked. An op whose state is pending cannot be
+// completed beside us, since that happens in turns only, so its fields may be
+// read; of any other not even that: its face may be reusing it. The ticket is
+// looked at last, since the state may have been that of another use.
+func (h *Host) cancel(t api.Ticket, cause error) {
+	op := t.Op()
+	if op == nil || op.State.Load() != pending || t.Op() == nil {
+		return
+	}
+	s, ok := op.Sock.(*socket)
+	if !ok {
+		return
+	}
+	for _, l := range s.lists() {
+		if l.remove(op) {
+			finish(op, cause)
+			return
+		}
+	}
+}
+
+func (s *socket) execute(op *api.Op) {
+	if s.failure != nil && op.Kind != api.KindClose {
+		finish(op, s.failure)
+		return
+	}
+	switch op.Kind {
+	case api.KindRead:
+		s.start(&s.reads, op, s.read)
+	case api.KindWrite:
+		s.start(&s.writes, op, s.write)
+	case api.KindAccept:
+		s.start(&s.accepts, op, s.accept)
+	case api.KindConnect:
+		s.connect(op)
+	case api.KindBind:
+		err := s.ep.Bind(s.h.fullAddress(s.network, op.Addr))
+		s.names(op)
+		finish(op, errno(err))
+	case api.KindListen:
+		finish(op, errno(s.ep.Listen(op.Backlog)))
+	case api.KindShutdown:
+		finish(op, errno(s.shutdown(op.How)))
+	case api.KindOption:
+		finish(op, s.setOption(op.Opt))
+	case api.KindQuery:
+		var err error
+		op.Opt, err = s.option(op.Opt)
+		finish(op, err)
+	case api.KindName:
+		s.names(op)
+		finish(op, nil)
+	case api.KindJoin, api.KindLeave:
+		finish(op, s.membership(op))
+	case api.KindClose:
+		s.close()
+		finish(op, nil)
+	default:
+		finish(op, syscall.EINVAL)
+	}
+}
+
+func (s *socket) shutdown(how api.Shut) tcpip.Error {
+	var f tcpip.ShutdownFlags
+	if how&api.ShutRead != 0 {
+		f |= tcpip.ShutdownRead
+	}
+	if how&api.ShutWrite != 0 {
+		f |= tcpip.ShutdownWrite
+	}
+	defer s.h.ready.add(s) // a parked read may have come to its end
+	return s.ep.Shutdown(f)
+}

@@ -1,0 +1,370 @@
+package stack
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"github.com/ringtail-net/ringtail/api"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// socket is one endpoint of gVisor with the ops that wait for it. It is touched
+// within turns only, but for NotifyEvent and queued.
+type socket struct {
+	h       *Host
+	number  uint64
+	network api.Network
+	ep      tcpip.Endpoint
+	wq      *waiter.Queue
+	entry   waiter.Entry
+
+	reads, writes, accepts, connects opList
+
+	passive netip.Addr // of an accepted connection: the peer, for the limits
+	joined  map[netip.Addr]*iface
+	failure error // what ended the socket while it was open: its device is gone
+	stalled bool  // in h.stalled: writes wait for the transmit backlog
+	queued  bool  // in h.ready; guarded by its lock
+	closed  bool
+}
+
+var _ api.Socket = (*socket)(nil)
+
+// Number implements api.Socket.
+func (s *socket) Number() uint64 { return s.number }
+
+// NotifyEvent implements waiter.EventListener. gVisor calls it under locks of
+// the endpoint: it only takes note.
+func (s *socket) NotifyEvent(waiter.EventMask) { s.h.ready.add(s) }
+
+// adopt makes the socket of an endpoint.
+func (h *Host) adopt(n api.Network, ep tcpip.Endpoint, wq *waiter.Queue) *socket {
+	h.numbers++
+	s := &socket{h: h, number: h.numbers, network: n, ep: ep, wq: wq}
+	s.entry.Init(s, waiter.ReadableEvents|waiter.WritableEvents|waiter.EventErr|waiter.EventHUp)
+	wq.EventRegister(&s.entry)
+	h.sockets[s.number] = s
+	return s
+}
+
+// open executes api.KindSocket.
+func (h *Host) open(op *api.Op) {
+	transport, network := udp.ProtocolNumber, ipv6.ProtocolNumber
+	switch op.Network {
+	case api.TCP, api.TCP4, api.TCP6:
+		transport = tcp.ProtocolNumber
+	case api.UDP, api.UDP4, api.UDP6:
+	case api.ICMP4:
+		transport = icmp.ProtocolNumber4
+	case api.ICMP6:
+		transport = icmp.ProtocolNumber6
+	default:
+		finish(op, syscall.EAFNOSUPPORT)
+		return
+	}
+	switch op.Network {
+	case api.TCP4, api.UDP4, api.ICMP4:
+		network = ipv4.ProtocolNumber
+	}
+	wq := new(waiter.Queue)
+	ep, err := h.st.NewEndpoint(transport, network, wq)
+	if err != nil {
+		finish(op, errno(err))
+		return
+	}
+	ep.SocketOptions().SetV6Only(op.Network == api.TCP6 || op.Network == api.UDP6)
+	op.NewSock = h.adopt(op.Network, ep, wq)
+	finish(op, nil)
+}
+
+// serve lets waiting ops get on, each list from its head until one has to wait.
+func (s *socket) serve() {
+	if s.closed || s.failure != nil {
+		return
+	}
+	s.progress(&s.connects, s.connected)
+	s.progress(&s.accepts, s.accept)
+	s.progress(&s.reads, s.read)
+	s.progress(&s.writes, s.write)
+}
+
+// progress tries the ops of a list in order and completes those that are done.
+func (s *socket) progress(l *opList, try func(*api.Op) (done bool)) {
+	for op := l.head; op != nil && !s.closed; op = l.head {
+		if !try(op) {
+			return
+		}
+		l.pop()
+		complete(op)
+	}
+}
+
+// start tries an op at once if none of its list waits before it, and parks it
+// otherwise.
+func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
+	if l.head == nil && try(op) {
+		complete(op)
+		return
+	}
+	l.push(op)
+}
+
+func (s *socket) read(op *api.Op) bool {
+	h := s.h
+	stream := s.network.Stream()
+	size, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	if err != nil {
+		op.Err = errno(err)
+		return true
+	}
+	if op.Max > 0 {
+		size = min(size, op.Max)
+	}
+	h.sink = sink{op: op, bufs: op.Bufs, limit: size}
+	// A stream with nothing to read is only asked for its state: bytes would
+	// have nowhere to go.
+	res, err := s.ep.Read(&h.sink, tcpip.ReadOptions{NeedRemoteAddr: !stream, Peek: stream && size == 0})
+	h.sink = sink{}
+	switch err.(type) {
+	case nil:
+	case *tcpip.ErrWouldBlock:
+		return false
+	case *tcpip.ErrClosedForReceive:
+		op.EOF = true
+		return true
+	case *tcpip.ErrBadBuffer: // nothing fit: the buffers are empty
+		return true
+	default:
+		op.Err = errno(err)
+		return true
+	}
+	op.N = res.Count
+	if stream {
+		s.ep.ModerateRecvBuf(res.Count)
+		return res.Count > 0
+	}
+	op.Truncated = res.Total > res.Count
+	op.From = addrPort(res.RemoteAddr)
+	return true
+}
+
+// sink puts what gVisor reads into the buffers of an op, which it asks for when
+// there is something to put.
+type sink struct {
+	op    *api.Op
+	bufs  [][]byte
+	limit int // most bytes to take; what a read without buffers allocates
+	off   int // in bufs[0]
+}
+
+func (w *sink) Write(p []byte) (n int, err error) {
+	if w.bufs == nil && w.op.Alloc != nil && w.limit > 0 {
+		w.bufs = w.op.Alloc(w.op, w.limit)
+		w.op.Bufs = w.bufs
+	}
+	for len(p) > 0 && len(w.bufs) > 0 {
+		room := w.bufs[0][w.off:]
+		k := copy(room, p)
+		n, p, w.off = n+k, p[k:], w.off+k
+		if k == len(room) {
+			w.bufs, w.off = w.bufs[1:], 0
+		}
+	}
+	if len(p) > 0 {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+func (s *socket) write(op *api.Op) bool {
+	h := s.h
+	if h.congested {
+		if !s.stalled {
+			s.stalled = true
+			h.stalled = append(h.stalled, s)
+		}
+		return false
+	}
+	total := 0
+	for _, b := range op.Bufs {
+		total += len(b)
+	}
+	opt := tcpip.WriteOptions{}
+	if op.Addr.IsValid() && !s.network.Stream() {
+		if !h.neighbors.mayResolve(op.Addr.Addr()) {
+			op.Err = syscall.EHOSTUNREACH
+			return true
+		}
+		h.to = h.fullAddress(s.network, op.Addr)
+		opt.To = &h.to
+	}
+	for first := true; first && !s.network.Stream() || op.N < total; first = false {
+		h.source = source{bufs: op.Bufs, left: total - op.N}
+		h.source.skip(op.N)
+		n, err := s.ep.Write(&h.source, opt)
+		op.N += int(n)
+		switch err.(type) {
+		case nil:
+			if n == 0 && op.N < total {
+				return false
+			}
+		case *tcpip.ErrWouldBlock:
+			return false
+		default:
+			op.Err = errno(err)
+			return true
+		}
+	}
+	return true
+}
+
+// source feeds gVisor the bytes of a write.
+type source struct {
+	bufs [][]byte
+	off  int // in bufs[0]
+	left int
+}
+
+func (r *source) Len() int { return r.left }
+
+func (r *source) Read(p []byte) (n int, err error) {
+	for n < len(p) && len(r.bufs) > 0 {
+		k := copy(p[n:], r.bufs[0][r.off:])
+		n += k
+		r.skip(k)
+	}
+	r.left -= n
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// skip passes over n bytes, and over the buffers that are used up.
+func (r *source) skip(n int) {
+	r.off += n
+	for len(r.bufs) > 0 && r.off >= len(r.bufs[0]) {
+		r.off -= len(r.bufs[0])
+		r.bufs = r.bufs[1:]
+	}
+}
+
+func (s *socket) accept(op *api.Op) bool {
+	ep, wq, err := s.ep.Accept(nil)
+	switch err.(type) {
+	case nil:
+	case *tcpip.ErrWouldBlock:
+		return false
+	default:
+		op.Err = errno(err)
+		return true
+	}
+	n := s.h.adopt(s.network, ep, wq)
+	op.NewSock = n
+	n.names(op)
+	n.passive = op.Peer.Addr()
+	s.h.peers.add(n.passive)
+	return true
+}
+
+// names fills in the addresses of the socket.
+func (s *socket) names(op *api.Op) {
+	if a, err := s.ep.GetLocalAddress(); err == nil {
+		op.Local = s.name(a)
+	}
+	if a, err := s.ep.GetRemoteAddress(); err == nil {
+		op.Peer = s.name(a)
+	}
+}
+
+// name translates an address of the socket. A socket that is bound to no
+// address in particular shows the wildcard of its family.
+func (s *socket) name(a tcpip.FullAddress) netip.AddrPort {
+	ap := addrPort(a)
+	if !ap.Addr().IsValid() {
+		any := netip.IPv6Unspecified()
+		if s.network == api.TCP4 || s.network == api.UDP4 || s.network == api.ICMP4 {
+			any = netip.IPv4Unspecified()
+		}
+		ap = netip.AddrPortFrom(any, a.Port)
+	}
+	return ap
+}
+
+// connect starts a connection; connected says how it went.
+func (s *socket) connect(op *api.Op) {
+	if !s.h.neighbors.mayResolve(op.Addr.Addr()) {
+		finish(op, syscall.EHOSTUNREACH)
+		return
+	}
+	switch err := s.ep.Connect(s.h.fullAddress(s.network, op.Addr)); err.(type) {
+	case nil:
+		s.names(op)
+		finish(op, nil)
+	case *tcpip.ErrConnectStarted:
+		s.connects.push(op)
+		s.h.ready.add(s) // a connection to ourselves may be there already
+	default:
+		finish(op, errno(err))
+	}
+}
+
+func (s *socket) connected(op *api.Op) bool {
+	switch tcp.EndpointState(s.ep.State()) {
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		return false
+	}
+	if err := s.ep.LastError(); err != nil {
+		op.Err = errno(err)
+		return true
+	}
+	if tcp.EndpointState(s.ep.State()) == tcp.StateError {
+		op.Err = syscall.ECONNABORTED
+		return true
+	}
+	s.names(op)
+	return true
+}
+
+// close ends the ops that wait and then the endpoint, which goes on in the
+// background to send what was accepted.
+func (s *socket) close() {
+	s.closed = true
+	s.end(net.ErrClosed)
+	s.wq.EventUnregister(&s.entry)
+	s.ep.Close()
+	s.leaveAll()
+	delete(s.h.sockets, s.number)
+	if s.passive.IsValid() {
+		s.h.peers.remove(s.passive)
+	}
+}
+
+// abort ends the ops that wait, and all later ones but a close, with err.
+func (s *socket) abort(err error) {
+	s.failure = err
+	s.end(err)
+	s.ep.Abort()
+}
+
+func (s *socket) end(err error) {
+	for _, l := range s.lists() {
+		for op := l.head; op != nil; op = l.head {
+			l.pop()
+			finish(op, err)
+		}
+	}
+}
+
+// lists returns the lists of waiting ops.
+func (s *socket) lists() [4]*opList {
+	return [...]*opList{&s.connects, &s.accepts, &s.reads, &s.writes}
+}

@@ -1,0 +1,221 @@
+package stack
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ringtail-net/ringtail/hal"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
+
+// Stats is a snapshot of a host's counters and state. It marshals to JSON.
+type Stats struct {
+	Host string `json:"host"`
+	// Settle is how TCP is processed: "inline", "barrier" or "foreign".
+	Settle  string `json:"settle"`
+	Turns   uint64 `json:"turns"`
+	Sockets int    `json:"sockets"`
+	// Waiting counts ops that wait in the host, and Posted those not looked
+	// at yet.
+	Waiting int `json:"waiting"`
+	Posted  int `json:"posted"`
+	// Unresolved counts next hops whose link address is being asked for.
+	Unresolved int `json:"unresolved"`
+	// PeerConns counts connections that peers opened and we have accepted.
+	PeerConns int `json:"peer_conns"`
+
+	Interfaces []InterfaceStats `json:"interfaces"`
+	Conns      []ConnStats      `json:"conns"`
+
+	TCP TCPStats `json:"tcp"`
+	IP  IPStats  `json:"ip"`
+	UDP UDPStats `json:"udp"`
+}
+
+// InterfaceStats are those of one interface.
+type InterfaceStats struct {
+	Name      string         `json:"name"`
+	Addrs     []netip.Prefix `json:"addrs"`
+	Driver    string         `json:"driver"`
+	Mode      string         `json:"mode,omitempty"`
+	MAC       string         `json:"mac"`
+	MTU       int            `json:"mtu"`
+	Link      string         `json:"link"`
+	RxPackets uint64         `json:"rx_packets"` // super-frames count once
+	RxBytes   uint64         `json:"rx_bytes"`
+	TxPackets uint64         `json:"tx_packets"`
+	TxBytes   uint64         `json:"tx_bytes"`
+	// Drops counts lost packets by reason, those of the device, of its
+	// wrappers and of the host's link together.
+	Drops map[string]uint64 `json:"drops"`
+	// Backlog is how many bytes wait for the device.
+	Backlog int    `json:"backlog"`
+	Failure string `json:"failure,omitempty"`
+}
+
+// ConnStats are those of one socket that is not closed.
+type ConnStats struct {
+	Socket  uint64         `json:"socket"`
+	Network string         `json:"network"`
+	Local   netip.AddrPort `json:"local"`
+	Peer    netip.AddrPort `json:"peer"`
+	State   string         `json:"state,omitempty"` // of TCP, in the words of RFC 9293
+	// RecvQueue is how many bytes wait to be read, SendQueue to be
+	// acknowledged or sent.
+	RecvQueue int `json:"recv_queue"`
+	SendQueue int `json:"send_queue"`
+
+	// The rest is TCP's. Cwnd and Ssthresh count segments.
+	RTT         time.Duration `json:"rtt_ns,omitempty"`
+	RTTVar      time.Duration `json:"rttvar_ns,omitempty"`
+	RTO         time.Duration `json:"rto_ns,omitempty"`
+	Cwnd        int           `json:"cwnd,omitempty"`
+	Ssthresh    int           `json:"ssthresh,omitempty"`
+	SegmentsIn  uint64        `json:"segments_in,omitempty"`
+	SegmentsOut uint64        `json:"segments_out,omitempty"`
+	Retransmits uint64        `json:"retransmits,omitempty"`
+	Timeouts    uint64        `json:"timeouts,omitempty"`
+}
+
+// TCPStats are those of all connections since the host was made. Segments of a
+// super-packet count once.
+type TCPStats struct {
+	ActiveOpens    uint64 `json:"active_opens"`
+	PassiveOpens   uint64 `json:"passive_opens"`
+	FailedOpens    uint64 `json:"failed_opens"`
+	Resets         uint64 `json:"resets"`
+	SegmentsIn     uint64 `json:"segments_in"`
+	SegmentsOut    uint64 `json:"segments_out"`
+	Retransmits    uint64 `json:"retransmits"`
+	FastRecoveries uint64 `json:"fast_recoveries"`
+	Timeouts       uint64 `json:"timeouts"`
+	BadSegments    uint64 `json:"bad_segments"`
+	BadChecksums   uint64 `json:"bad_checksums"`
+}
+
+// IPStats count packets of both families.
+type IPStats struct {
+	PacketsIn  uint64 `json:"packets_in"`
+	PacketsOut uint64 `json:"packets_out"`
+	Delivered  uint64 `json:"delivered"`
+	Malformed  uint64 `json:"malformed"`
+	OutErrors  uint64 `json:"out_errors"`
+}
+
+// UDPStats count datagrams.
+type UDPStats struct {
+	In          uint64 `json:"in"`
+	Out         uint64 `json:"out"`
+	UnknownPort uint64 `json:"unknown_port"`
+	BufferFull  uint64 `json:"buffer_full"`
+}
+
+// Stats returns a snapshot. It takes the turn for as long as it reads.
+func (h *Host) Stats() Stats {
+	s := Stats{Host: h.name, Turns: h.turns.Load(), Posted: int(h.mailbox.count.Load()), Unresolved: h.neighbors.count()}
+	h.turn.Lock()
+	defer h.help()
+	defer h.turn.Unlock()
+	s.Settle = h.settle.Name()
+	s.Sockets = len(h.sockets)
+	s.PeerConns = h.peers.count()
+	s.Conns = make([]ConnStats, 0, len(h.sockets))
+	for _, n := range slices.Sorted(maps.Keys(h.sockets)) {
+		sock := h.sockets[n]
+		s.Conns = append(s.Conns, sock.stats())
+		for _, l := range sock.lists() {
+			s.Waiting += l.len()
+		}
+	}
+	for _, i := range h.interfaces {
+		s.Interfaces = append(s.Interfaces, i.stats())
+	}
+	h.protocolStats(&s)
+	return s
+}
+
+func (i *iface) stats() InterfaceStats {
+	info, st := i.dev.Info(), hal.StatsOf(i.dev)
+	s := InterfaceStats{
+		Name: i.name, Addrs: i.addrs, Driver: info.Driver, Mode: info.Mode, MAC: info.MAC.String(),
+		MTU: int(i.link.MTU()), Link: info.Link.String(),
+		RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes,
+		Drops: i.link.Drops(), Backlog: i.link.Backlog(),
+	}
+	for reason, n := range st.Drops {
+		s.Drops[reason] += n
+	}
+	if i.failed != nil {
+		s.Failure = i.failed.Error()
+	}
+	return s
+}
+
+func (s *socket) stats() ConnStats {
+	c := ConnStats{Socket: s.number, Network: s.network.String()}
+	if a, err := s.ep.GetLocalAddress(); err == nil {
+		c.Local = s.name(a)
+	}
+	if a, err := s.ep.GetRemoteAddress(); err == nil {
+		c.Peer = s.name(a)
+	}
+	c.RecvQueue, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+	c.SendQueue, _ = s.ep.GetSockOptInt(tcpip.SendQueueSizeOption)
+	if !s.network.Stream() {
+		return c
+	}
+	c.State = tcp.EndpointState(s.ep.State()).String()
+	var info tcpip.TCPInfoOption
+	if err := s.ep.GetSockOpt(&info); err == nil {
+		c.RTT, c.RTTVar, c.RTO = info.RTT, info.RTTVar, info.RTO
+		c.Cwnd, c.Ssthresh = int(info.SndCwnd), int(info.SndSsthresh)
+	}
+	if st, ok := s.ep.Stats().(*tcp.Stats); ok {
+		c.SegmentsIn, c.SegmentsOut = st.SegmentsReceived.Value(), st.SegmentsSent.Value()
+		c.Retransmits, c.Timeouts = st.SendErrors.Retransmits.Value(), st.SendErrors.Timeouts.Value()
+	}
+	return c
+}
+
+func (h *Host) protocolStats(s *Stats) {
+	st := h.st.Stats()
+	t := &st.TCP
+	s.TCP = TCPStats{
+		ActiveOpens: t.ActiveConnectionOpenings.Value(), PassiveOpens: t.PassiveConnectionOpenings.Value(),
+		FailedOpens: t.FailedConnectionAttempts.Value(), Resets: t.ResetsReceived.Value(),
+		SegmentsIn: t.ValidSegmentsReceived.Value(), SegmentsOut: t.SegmentsSent.Value(),
+		Retransmits: t.Retransmits.Value(), FastRecoveries: t.FastRecovery.Value() + t.SACKRecovery.Value(),
+		Timeouts: t.Timeouts.Value(), BadSegments: t.InvalidSegmentsReceived.Value(), BadChecksums: t.ChecksumErrors.Value(),
+	}
+	s.IP = IPStats{
+		PacketsIn: st.IP.PacketsReceived.Value(), PacketsOut: st.IP.PacketsSent.Value(), Delivered: st.IP.PacketsDelivered.Value(),
+		Malformed: st.IP.MalformedPacketsReceived.Value(), OutErrors: st.IP.OutgoingPacketErrors.Value(),
+	}
+	s.UDP = UDPStats{
+		In: st.UDP.PacketsReceived.Value(), Out: st.UDP.PacketsSent.Value(),
+		UnknownPort: st.UDP.UnknownPortErrors.Value(), BufferFull: st.UDP.ReceiveBufferErrors.Value(),
+	}
+}
+
+func (l *opList) len() int {
+	n := 0
+	for op := l.head; op != nil; op = op.Next {
+		n++
+	}
+	return n
+}
+
+func (n *neighbors) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.unresolved)
+}
+
+func (p *peers) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total
+}
