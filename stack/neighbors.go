@@ -21,6 +21,9 @@ type neighbors struct {
 	unresolved map[neighbor]bool
 	known      map[netip.Addr]int // on how many interfaces
 	prefixes   []netip.Prefix     // on-link
+	// promised are next hops that were let in and that the stack may not have
+	// begun to resolve: the answers to a burst are written when TCP settles.
+	promised map[netip.Addr]bool
 }
 
 type neighbor struct {
@@ -36,6 +39,7 @@ var _ stack.NUDDispatcher = (*neighbors)(nil)
 func (n *neighbors) OnNeighborAdded(id tcpip.NICID, e stack.NeighborEntry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	delete(n.promised, addr(e.Addr))
 	if n.known == nil {
 		n.known, n.unresolved = map[netip.Addr]int{}, map[neighbor]bool{}
 	}
@@ -80,19 +84,38 @@ func (n *neighbors) addPrefix(p netip.Prefix) {
 func (n *neighbors) mayResolve(a netip.Addr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.unresolved) < maxUnresolved {
+	a = a.Unmap()
+	if n.known[a] > 0 || n.promised[a] || !n.onLink(a) {
 		return true
 	}
-	a = a.Unmap()
-	if n.known[a] > 0 || a.IsMulticast() {
-		return true
+	if len(n.unresolved)+len(n.promised) >= maxUnresolved {
+		return false
+	}
+	if n.promised == nil {
+		n.promised = map[netip.Addr]bool{}
+	}
+	n.promised[a] = true
+	return true
+}
+
+func (n *neighbors) onLink(a netip.Addr) bool {
+	if a.IsMulticast() {
+		return false
 	}
 	for _, p := range n.prefixes {
 		if p.Contains(a) {
-			return false
+			return true
 		}
 	}
-	return !a.IsLinkLocalUnicast()
+	return a.IsLinkLocalUnicast()
+}
+
+// settled forgets what was promised: what the stack wanted to resolve it has
+// begun to.
+func (n *neighbors) settled() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.promised)
 }
 
 // admit makes the question that the bridge asks for every packet: whether the

@@ -123,6 +123,7 @@ func (h *Host) runTurn() {
 		}
 		h.settle.Settle()
 	}
+	h.neighbors.settled()
 	h.flush()
 	h.turns.Add(1)
 }
