@@ -105,6 +105,8 @@ func newHost(cfg Config) (*Host, error) {
 	}
 	h.clock = newClock(now, sleeper.Wake)
 	if err := h.build(cfg); err != nil {
+		h.shut()
+		h.st.Wait()
 		return nil, errors.Join(err, sleeper.Close())
 	}
 	if cfg.Sim != nil {

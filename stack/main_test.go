@@ -43,6 +43,9 @@ func host(t *testing.T, cfg Config, name string, dev hal.Device, addrs ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	if want := map[bool]string{false: "inline", true: "barrier"}[cfg.Barrier]; !cfg.Foreign && h.Stats().Settle != want {
+		t.Fatalf("TCP is processed by the %s, not %s", h.Stats().Settle, want)
+	}
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			t.Errorf("closing host %s: %v", name, err)

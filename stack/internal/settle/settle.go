@@ -24,9 +24,13 @@
 package settle
 
 import (
+	"reflect"
+	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // A Settler belongs to one stack. It is used by one goroutine at a time.
@@ -43,23 +47,34 @@ type Settler interface {
 const Tested = "v0.0.0-20260905035102-160fafc42237"
 
 // Version returns the version of gVisor that is linked into this program, or ""
-// if the build does not tell, and whether the inline form is known to fit it.
+// if nothing tells, and whether the inline form is known to fit it.
 func Version() (version string, tested bool) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "", false
-	}
-	for _, m := range info.Deps {
-		if m.Path != "gvisor.dev/gvisor" {
-			continue
-		}
-		if m.Replace != nil {
-			return m.Version + " (replaced)", false
-		}
-		return m.Version, m.Version == Tested
-	}
-	return "", false
+	info, _ := debug.ReadBuildInfo()
+	file, _ := runtime.FuncForPC(reflect.ValueOf(tcp.NewProtocol).Pointer()).FileLine(0)
+	version = versionOf(info, file)
+	return version, version == Tested
 }
+
+// versionOf looks the version up in the build's list of modules, and where that
+// is missing, as in test binaries, in the path of a source file: the module
+// cache has the version in it, also with -trimpath.
+func versionOf(info *debug.BuildInfo, file string) string {
+	if info != nil {
+		for _, m := range info.Deps {
+			if m.Path == module && m.Replace != nil {
+				return m.Version + " (replaced)"
+			}
+			if m.Path == module {
+				return m.Version
+			}
+		}
+	}
+	_, rest, _ := strings.Cut(file, module+"@")
+	version, _, _ := strings.Cut(rest, "/")
+	return version
+}
+
+const module = "gvisor.dev/gvisor"
 
 // barrier keeps the stack paused and lets it run for the length of a Settle.
 // gVisor's pause answers only when every processor's queue is empty.

@@ -1,0 +1,377 @@
+package stack
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ringtail-net/ringtail/api"
+	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/loopback"
+)
+
+func TestDatagrams(t *testing.T) {
+	forEachSettler(t, func(t *testing.T, cfg Config) {
+		a, b := pair(t, cfg, loopback.Config{})
+		ready(t, a, b)
+		for _, ip := range []string{"10.0.0.2", "fd00::2"} {
+			at := netip.AddrPortFrom(netip.MustParseAddr(ip), 53)
+			server := listen(t, b, api.UDP, at.String())
+			client := socketOf(t, a, api.UDP)
+			for _, msg := range []string{"question", "", strings.Repeat("long ", 4000)} {
+				ok(t, a, api.Request{Kind: api.KindWrite, Sock: client, Addr: at, Bufs: [][]byte{[]byte(msg)}})
+				buf := make([]byte, 65536)
+				r := ok(t, b, api.Request{Kind: api.KindRead, Sock: server, Bufs: [][]byte{buf}})
+				if string(buf[:r.N]) != msg || r.EOF || r.Truncated || !r.From.IsValid() {
+					t.Fatalf("%d of %d bytes arrived from %v: %+v", r.N, len(msg), r.From, r)
+				}
+				ok(t, b, api.Request{Kind: api.KindWrite, Sock: server, Addr: r.From, Bufs: [][]byte{buf[:r.N]}})
+				r = ok(t, a, api.Request{Kind: api.KindRead, Sock: client, Bufs: [][]byte{buf[:5]}})
+				if r.N != min(5, len(msg)) || r.Truncated != (len(msg) > 5) || r.From != at {
+					t.Fatalf("the answer to %d bytes: %+v", len(msg), r)
+				}
+			}
+		}
+	})
+}
+
+func TestConnectedDatagramSocketIsRefused(t *testing.T) {
+	a, _ := pair(t, Config{}, loopback.Config{})
+	s := socketOf(t, a, api.UDP4)
+	r := ok(t, a, api.Request{Kind: api.KindConnect, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:9")})
+	if r.Peer != netip.MustParseAddrPort("10.0.0.2:9") || r.Local.Port() == 0 {
+		t.Errorf("names: %+v", r)
+	}
+	ok(t, a, api.Request{Kind: api.KindWrite, Sock: s, Bufs: [][]byte{[]byte("x")}})
+	r = call(t, a, api.Request{Kind: api.KindRead, Sock: s, Bufs: [][]byte{make([]byte, 1)}})
+	if !errors.Is(r.Err, syscall.ECONNREFUSED) {
+		t.Errorf("after the port unreachable: %+v", r)
+	}
+}
+
+func TestPing(t *testing.T) {
+	a, b := pair(t, Config{}, loopback.Config{})
+	ready(t, a, b)
+	for network, to := range map[api.Network]string{api.ICMP4: "10.0.0.2", api.ICMP6: "fd00::2"} {
+		s := socketOf(t, a, network)
+		request := make([]byte, 8+3000) // more than a frame: it is fragmented both ways
+		request[0] = 8
+		if network == api.ICMP6 {
+			request[0] = 128
+		}
+		binary.BigEndian.PutUint16(request[6:], 7)
+		ok(t, a, api.Request{Kind: api.KindWrite, Sock: s, Addr: netip.AddrPortFrom(netip.MustParseAddr(to), 0), Bufs: [][]byte{request}})
+		buf := make([]byte, 4000)
+		r := ok(t, a, api.Request{Kind: api.KindRead, Sock: s, Bufs: [][]byte{buf}})
+		if r.N != len(request) || binary.BigEndian.Uint16(buf[6:]) != 7 || r.From.Addr().String() != to {
+			t.Errorf("reply over %v: %+v", network, r)
+		}
+	}
+}
+
+// steered is a device that records what it is told to take.
+type steered struct {
+	hal.Device
+	local atomic.Pointer[hal.Local]
+}
+
+func (s *steered) Unwrap() hal.Device { return s.Device }
+func (s *steered) SetLocal(l hal.Local) error {
+	s.local.Store(&l)
+	return nil
+}
+
+func TestMulticast(t *testing.T) {
+	da, db, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sb := &steered{Device: db}
+	a, b := host(t, Config{}, "a", da, "10.0.0.1/24"), host(t, Config{}, "b", sb, "10.0.0.2/24")
+	group := netip.MustParseAddrPort("239.1.2.3:5000")
+	server, client := listen(t, b, api.UDP4, "0.0.0.0:5000"), socketOf(t, a, api.UDP4)
+	ok(t, b, api.Request{Kind: api.KindJoin, Sock: server, Addr: group})
+	if g := sb.local.Load().Groups; len(g) != 1 || g[0] != group.Addr() {
+		t.Errorf("the device was told of groups %v", g)
+	}
+	ok(t, a, api.Request{Kind: api.KindWrite, Sock: client, Addr: group, Bufs: [][]byte{[]byte("all")}})
+	buf := make([]byte, 10)
+	if r := ok(t, b, api.Request{Kind: api.KindRead, Sock: server, Bufs: [][]byte{buf}}); string(buf[:r.N]) != "all" {
+		t.Errorf("%q came", buf[:r.N])
+	}
+	if r := call(t, b, api.Request{Kind: api.KindJoin, Sock: server, Addr: netip.MustParseAddrPort("10.0.0.9:0")}); r.Err != syscall.EINVAL {
+		t.Errorf("joining an address that is not a group: %v", r.Err)
+	}
+	ok(t, b, api.Request{Kind: api.KindClose, Sock: server})
+	if g := sb.local.Load().Groups; len(g) != 0 {
+		t.Errorf("after the close the device still takes %v", g)
+	}
+}
+
+func TestGatewayAndRoutes(t *testing.T) {
+	da, _, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
+	cfg := Config{Interfaces: []Interface{{Device: da, Addrs: []netip.Prefix{prefix("10.0.0.1/24")}}}}
+	cfg.Routes = []Route{{To: prefix("0.0.0.0/0"), Via: addr("10.1.0.1")}}
+	if _, err := New(cfg); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "10.1.0.1") {
+		t.Errorf("a gateway on no link: %v", err)
+	}
+	da, db, _ := loopback.Pair(loopback.Config{})
+	defer db.Close()
+	cfg.Interfaces[0].Device = da
+	cfg.Routes[0].Via = addr("10.0.0.254")
+	h, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	s := socketOf(t, h, api.TCP)
+	f := submit(h, api.Request{Kind: api.KindConnect, Sock: s, Addr: netip.MustParseAddrPort("192.0.2.1:1")})
+	// The first frame asks for the gateway, not for the far address.
+	arp := recvFrame(t, db)
+	if got := netip.AddrFrom4([4]byte(arp[38:42])); arp[12] != 8 || arp[13] != 6 || got != addr("10.0.0.254") {
+		t.Errorf("frame % x asks for %v", arp[12:14], got)
+	}
+	h.Cancel(f.ticket, context.Canceled)
+	if r := await(t, h, f); r.Err != context.Canceled {
+		t.Errorf("connect: %v", r.Err)
+	}
+}
+
+func recvFrame(t *testing.T, dev hal.Device) []byte {
+	t.Helper()
+	rx, _, err := dev.Queue(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs := make([]hal.Frame, dev.Info().MaxChain)
+	var p []byte
+	waitUntil(t, "a frame arrives", func() bool {
+		n, err := rx.Rx(fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range fs[:n] {
+			p = append(p, fs[i].Data...)
+		}
+		rx.Release(fs[:n])
+		return n > 0
+	})
+	return p
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  func(hal.Device) Config
+		want string
+	}{
+		{"no device", func(hal.Device) Config { return Config{Interfaces: []Interface{{Name: "x"}}} }, "no device"},
+		{"MTU 20", func(d hal.Device) Config { return Config{Interfaces: []Interface{{Device: d, MTU: 20}}} }, "must be from 68 to 1500"},
+		{"MTU of IPv6", func(d hal.Device) Config {
+			return Config{Interfaces: []Interface{{Device: d, MTU: 1000, Addrs: []netip.Prefix{netip.MustParsePrefix("fd00::1/64")}}}}
+		}, "must be from 1280"},
+		{"multicast address", func(d hal.Device) Config {
+			return Config{Interfaces: []Interface{{Device: d, Addrs: []netip.Prefix{netip.MustParsePrefix("224.0.0.1/24")}}}}
+		}, "not an address of a host"},
+		{"two of a name", func(d hal.Device) Config {
+			return Config{Interfaces: []Interface{{Device: d, Name: "x"}, {Device: d, Name: "x"}}}
+		}, "two interfaces"},
+		{"negative limit", func(d hal.Device) Config { return Config{Limits: Limits{Conns: -1}} }, "negative"},
+		{"unknown interface", func(d hal.Device) Config {
+			return Config{Routes: []Route{{To: netip.MustParsePrefix("10.0.0.0/8"), Interface: "nope"}}}
+		}, `no interface "nope"`},
+	} {
+		da, db, err := loopback.Pair(loopback.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(c.cfg(da)); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		da.Close()
+		db.Close()
+	}
+}
+
+func TestLimitOfConnections(t *testing.T) {
+	da, db, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := host(t, Config{}, "a", da, "10.0.0.1/24")
+	b := host(t, Config{Limits: Limits{ConnsPerPeer: 2}}, "b", db, "10.0.0.2/24")
+	var last api.Socket
+	for i := range 2 {
+		_, last = join(t, a, b, api.TCP4, netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), uint16(80+i)).String())
+	}
+	l := listen(t, b, api.TCP4, "10.0.0.2:90")
+	accept := submit(b, api.Request{Kind: api.KindAccept, Sock: l})
+	s := socketOf(t, a, api.TCP4)
+	connect := submit(a, api.Request{Kind: api.KindConnect, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:90")})
+	waitUntil(t, "the third SYN is dropped", func() bool { return b.Stats().Interfaces[0].Drops["rx-connection-limit"] > 0 })
+	// The SYN is sent again, and there is room once a connection is closed.
+	ok(t, b, api.Request{Kind: api.KindClose, Sock: last})
+	if r := await(t, a, connect); r.Err != nil {
+		t.Errorf("connect: %v", r.Err)
+	}
+	if r := await(t, b, accept); r.Err != nil {
+		t.Errorf("accept: %v", r.Err)
+	}
+}
+
+// stuck is a device whose transmit half takes nothing while it is stuck, and
+// does not say when it gets loose: the host has to ask it again by itself.
+type stuck struct {
+	hal.Device
+	is atomic.Bool
+}
+
+func (s *stuck) Unwrap() hal.Device { return s.Device }
+func (s *stuck) Queue(i int) (hal.RxQueue, hal.TxQueue, error) {
+	rx, tx, err := s.Device.Queue(i)
+	return rx, &stuckTx{tx, s}, err
+}
+
+type stuckTx struct {
+	hal.TxQueue
+	dev *stuck
+}
+
+func (q *stuckTx) Alloc(fs []hal.Frame, size int) (int, error) {
+	if q.dev.is.Load() {
+		return 0, nil
+	}
+	return q.TxQueue.Alloc(fs, size)
+}
+
+// TestDeviceThatTakesNothing: a device takes nothing for a while and resumes.
+// Nothing is lost, nothing stays stuck, and receiving goes on meanwhile.
+func TestDeviceThatTakesNothing(t *testing.T) {
+	pause := time.Second
+	if !testing.Short() {
+		pause = 5 * time.Second
+	}
+	da, db, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sa := &stuck{Device: da}
+	a, b := host(t, Config{}, "a", sa, "10.0.0.1/24"), host(t, Config{}, "b", db, "10.0.0.2/24")
+	ca, cb := join(t, a, b, api.TCP4, "10.0.0.2:80")
+	back, server := socketOf(t, b, api.UDP4), listen(t, a, api.UDP4, "10.0.0.1:5")
+
+	sa.is.Store(true)
+	done := make(chan struct{})
+	go func() { defer close(done); transfer(t, a, b, ca, cb, 16<<20, 3) }()
+	for end := time.Now().Add(pause); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		ok(t, b, api.Request{Kind: api.KindWrite, Sock: back, Addr: netip.MustParseAddrPort("10.0.0.1:5"), Bufs: [][]byte{[]byte("still there?")}})
+		ok(t, a, api.Request{Kind: api.KindRead, Sock: server, Bufs: [][]byte{make([]byte, 20)}})
+	}
+	sa.is.Store(false)
+	<-done
+	for reason, n := range a.Stats().Interfaces[0].Drops {
+		if n > 0 {
+			t.Errorf("%d packets dropped: %s", n, reason)
+		}
+	}
+}
+
+// TestAnyFrame throws random and mutated frames at a host with open sockets.
+func TestAnyFrame(t *testing.T) {
+	da, db, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer da.Close()
+	h := host(t, Config{}, "b", db, "10.0.0.2/24", "fd00::2/64")
+	listen(t, h, api.TCP, "[::]:80")
+	listen(t, h, api.UDP, "[::]:80")
+	rx, tx, _ := da.Queue(0)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	good := synFrame(db.Info().MAC, netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"))
+	burst := make([]hal.Frame, 64)
+	for i := range 20000 {
+		p := make([]byte, 14+rnd.IntN(1500))
+		for j := range p {
+			p[j] = byte(rnd.Uint32())
+		}
+		copy(p, good[:min(len(p), 14+rnd.IntN(40))])
+		if i%2 == 0 {
+			p = append([]byte(nil), good...)
+			for range 1 + rnd.IntN(3) {
+				p[12+rnd.IntN(len(p)-12)] ^= 1 << rnd.IntN(8)
+			}
+		}
+		var fs [1]hal.Frame
+		waitUntil(t, "room for a frame", func() bool {
+			n, err := rx.Rx(burst)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rx.Release(burst[:n])
+			n, err = tx.Alloc(fs[:], len(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n == 1
+		})
+		copy(fs[0].Data, p)
+		if rnd.IntN(4) == 0 { // also what a device says about the frame may be odd
+			fs[0].Meta = hal.Meta{NeedsCsum: rnd.IntN(2) == 0, CsumStart: uint16(rnd.IntN(100)), CsumOffset: uint16(rnd.IntN(40)),
+				GSO: hal.GSO(rnd.IntN(4)), GSOSize: uint16(rnd.IntN(2000)), HdrLen: uint16(rnd.IntN(80))}
+		}
+		waitUntil(t, "the frame is taken", func() bool {
+			n, err := tx.Tx(fs[:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n == 1
+		})
+		tx.Flush()
+	}
+	waitUntil(t, "all is looked at", func() bool { return h.Stats().Interfaces[0].RxPackets > 10000 })
+	s := h.Stats()
+	if s.Interfaces[0].Drops["rx-malformed"] == 0 || s.Interfaces[0].Drops["rx-bad-checksum"] == 0 {
+		t.Errorf("drops are not counted: %v", s.Interfaces[0].Drops)
+	}
+	if _, err := json.Marshal(s); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	h, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	s := socketOf(t, h, api.TCP)
+	for _, o := range []api.Option{
+		api.NoDelay(false), api.NoDelay(true), api.Linger(0), api.Linger(time.Second), api.Linger(-1), api.ReuseAddr(true),
+		api.TTL(9), api.MaxSegment(1000), api.Congestion("cubic"), api.Congestion("reno"),
+		api.ReadBuffer(1 << 19), api.WriteBuffer(1 << 19),
+		api.KeepAlive{On: true, Idle: time.Minute, Interval: 7 * time.Second, Count: 3},
+	} {
+		ok(t, h, api.Request{Kind: api.KindOption, Sock: s, Opt: o})
+		r := ok(t, h, api.Request{Kind: api.KindQuery, Sock: s, Opt: o})
+		_ = r
+	}
+	if r := call(t, h, api.Request{Kind: api.KindOption, Sock: s, Opt: api.TTL(300)}); r.Err != syscall.EINVAL {
+		t.Errorf("TTL 300: %v", r.Err)
+	}
+	if r := call(t, h, api.Request{Kind: api.KindOption, Sock: s, Opt: api.Congestion("nope")}); r.Err == nil {
+		t.Errorf("an unknown congestion control: %v", r.Err)
+	}
+}
