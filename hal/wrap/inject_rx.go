@@ -96,14 +96,3 @@ func (r *injectRx) Release(fs []hal.Frame) {
 		}
 	}
 }
-
-// packets returns the number of packets of a burst.
-func packets(fs []hal.Frame) int {
-	n := 0
-	for i := range fs {
-		if !fs[i].More {
-			n++
-		}
-	}
-	return n
-}
