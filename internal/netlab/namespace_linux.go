@@ -24,9 +24,9 @@ func (n *Namespace) Name() string { return n.name }
 // Path returns the file that stands for the namespace.
 func (n *Namespace) Path() string { return filepath.Join(dir, n.name) }
 
-// Do runs f inside the namespace, on a thread of its own, and returns its error.
-// What f opens stays in the namespace; goroutines that f starts do not run
-// there. f must not call t.Fatal.
+// Do runs f inside the namespace, on a thread that is there meanwhile, and
+// returns its error. What f opens stays in the namespace; goroutines that f
+// starts do not run there. f must not call t.Fatal.
 func (n *Namespace) Do(f func() error) error {
 	return onThread(func() error {
 		h, err := netns.GetFromPath(n.Path())

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -143,7 +144,7 @@ func prepare() error {
 	return netlink.LinkSetUp(lo)
 }
 
-// Veth joins two ports by a cable and brings them up.
+// Veth joins two ports by a cable and returns when they carry packets.
 func (l *Lab) Veth(a, b Port) {
 	l.t.Helper()
 	err := a.NS.Do(func() error {
@@ -163,9 +164,9 @@ func (l *Lab) Veth(a, b Port) {
 			PeerNumRxQueues: uint32(max(b.Queues, 1)),
 		})
 	})
-	for _, p := range []Port{a, b} {
+	for _, step := range []func() error{a.configure, b.configure, a.ready, b.ready} {
 		if err == nil {
-			err = p.NS.Do(p.configure)
+			err = step()
 		}
 	}
 	if err != nil {
@@ -173,8 +174,28 @@ func (l *Lab) Veth(a, b Port) {
 	}
 }
 
-// configure gives an interface what its port says; it runs in the namespace.
-func (p Port) configure() error {
+// ready waits until the kernel has noticed that both ends of the cable are up.
+// It does so a moment later, and until then drops what is sent.
+func (p Port) ready() error {
+	deadline := time.Now().Add(10 * time.Second)
+	return p.NS.Do(func() error {
+		for {
+			link, err := netlink.LinkByName(p.Name)
+			if err != nil || link.Attrs().OperState == netlink.OperUp {
+				return err
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s is %v", p.Name, link.Attrs().OperState)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+// configure gives an interface what its port says.
+func (p Port) configure() error { return p.NS.Do(p.configureHere) }
+
+func (p Port) configureHere() error {
 	link, err := netlink.LinkByName(p.Name)
 	if err != nil {
 		return err
@@ -198,6 +219,9 @@ func (p Port) configure() error {
 		if err != nil {
 			return err
 		}
+		if addr.IP.To4() == nil {
+			addr.Flags |= unix.IFA_F_NODAD // or it waits for the cable
+		}
 		if err := netlink.AddrAdd(link, addr); err != nil {
 			return fmt.Errorf("address %s: %w", cidr, err)
 		}
@@ -205,14 +229,25 @@ func (p Port) configure() error {
 	return netlink.LinkSetUp(link)
 }
 
-// onThread runs f on a thread of its own that ends with it, so that f may
-// change what belongs to the thread.
+// onThread runs f on a thread that f may take to another namespace. The thread
+// is brought back; where that fails it ends, and nobody else runs on it.
 func onThread(f func() error) error {
 	err := errors.New("the function left by runtime.Goexit: call t.Fatal outside")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlock: the thread dies with the goroutine
+		runtime.LockOSThread()
+		home, e := netns.Get()
+		if e != nil {
+			err = e
+			return
+		}
+		defer func() {
+			if netns.Set(home) == nil {
+				runtime.UnlockOSThread()
+			}
+			home.Close()
+		}()
 		err = f()
 	}()
 	<-done
