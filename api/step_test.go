@@ -1,0 +1,584 @@
+package api_test
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ringtail-net/ringtail/api"
+)
+
+// A stepNet is a network in memory. Ops run only in step, one at a time, in the
+// order of (host, socket, kind, seq): it is the smallest sequencer there is.
+type stepNet struct {
+	mu     sync.Mutex // also held while ops are completed
+	hosts  []*stepHost
+	posted []posted
+	bound  map[binding]*stepSock
+	kick   chan struct{} // something was posted
+	trace  []string      // the ops run, if tracing
+	record bool
+}
+
+type posted struct {
+	op   *api.Op
+	host *stepHost
+}
+
+type binding struct {
+	stream bool
+	addr   netip.AddrPort
+}
+
+// stepBuffer is how many bytes a stream holds on their way.
+const stepBuffer = 64 << 10
+
+func newStepNet() *stepNet {
+	return &stepNet{bound: map[binding]*stepSock{}, kick: make(chan struct{}, 1)}
+}
+
+// A stepHost is a transport on a stepNet.
+type stepHost struct {
+	net      *stepNet
+	id       int
+	addr     netip.Addr
+	socks    []*stepSock
+	port     uint16
+	closed   bool
+	wake     chan struct{}
+	sleeping bool
+}
+
+func (n *stepNet) host(addr string) *stepHost {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := &stepHost{net: n, id: len(n.hosts), addr: netip.MustParseAddr(addr), port: 40000, wake: make(chan struct{}, 1)}
+	n.hosts = append(n.hosts, h)
+	return h
+}
+
+func (h *stepHost) Submit(op *api.Op) {
+	n := h.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h.closed {
+		op.Err = net.ErrClosed
+		op.Complete()
+		return
+	}
+	n.posted = append(n.posted, posted{op, h})
+	signal(n.kick)
+	for _, h := range n.hosts {
+		signal(h.wake)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (h *stepHost) Cancel(t api.Ticket, cause error) {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	op := t.Op()
+	if op == nil {
+		return
+	}
+	h.net.posted = slices.DeleteFunc(h.net.posted, func(p posted) bool { return p.op == op })
+	for _, s := range h.socks {
+		s.drop(op)
+	}
+	op.Err = cause
+	op.Complete()
+}
+
+func (h *stepHost) Close() error {
+	n := h.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h.closed = true
+	var mine []posted
+	for _, p := range n.posted {
+		if p.host == h {
+			mine = append(mine, p)
+		}
+	}
+	n.posted = slices.DeleteFunc(n.posted, func(p posted) bool { return p.host == h })
+	for _, p := range mine {
+		p.op.Err = net.ErrClosed
+		p.op.Complete()
+	}
+	for _, s := range h.socks {
+		s.close()
+	}
+	signal(h.wake)
+	return nil
+}
+
+// step runs the first op, if there is one.
+func (n *stepNet) step() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.posted) == 0 {
+		return false
+	}
+	slices.SortStableFunc(n.posted, func(a, b posted) int {
+		return cmp.Or(a.host.id-b.host.id, cmp.Compare(number(a.op), number(b.op)),
+			cmp.Compare(a.op.Kind, b.op.Kind), cmp.Compare(a.op.Seq, b.op.Seq))
+	})
+	p := n.posted[0]
+	n.posted = n.posted[1:]
+	if n.record {
+		n.trace = append(n.trace, fmt.Sprintf("%d/%d %v %d", p.host.id, number(p.op), p.op.Kind, p.op.Seq))
+	}
+	p.host.run(p.op)
+	return true
+}
+
+func number(op *api.Op) uint64 {
+	if op.Sock == nil {
+		return 0
+	}
+	return op.Sock.Number()
+}
+
+// drive steps whenever there is something to do, until stop is called. While a
+// caller sleeps in a host it leaves the work to him, for a moment.
+func (n *stepNet) drive() (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case <-n.kick:
+			}
+			if n.sleepers() {
+				select {
+				case <-quit:
+					return
+				case <-time.After(time.Millisecond):
+				}
+			}
+			for n.step() {
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+func (n *stepNet) sleepers() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.hosts, func(h *stepHost) bool { return h.sleeping })
+}
+
+// A drivenHost is a stepHost with the Driver interface.
+type drivenHost struct{ *stepHost }
+
+func (h drivenHost) Turn() bool {
+	for range 64 {
+		if !h.net.step() {
+			break
+		}
+	}
+	return true
+}
+
+func (h drivenHost) Sleep(deadline time.Time) error {
+	h.net.mu.Lock()
+	if h.closed || h.sleeping {
+		defer h.net.mu.Unlock()
+		if h.closed {
+			return net.ErrClosed
+		}
+		return api.ErrBusy
+	}
+	h.sleeping = true
+	h.net.mu.Unlock()
+	<-h.wake
+	h.net.mu.Lock()
+	h.sleeping = false
+	h.net.mu.Unlock()
+	return nil
+}
+
+func (h drivenHost) Wake() { signal(h.wake) }
+
+// A stepSock is a socket.
+type stepSock struct {
+	host        *stepHost
+	num         uint64
+	network     api.Network
+	local, peer netip.AddrPort
+	other       *stepSock // of a connection
+	listening   bool
+	backlog     int
+	waiting     []*stepSock // for an accept
+	in          []byte
+	dgrams      []dgram
+	eof         bool // nothing follows in
+	reset       bool
+	shutR       bool
+	shutW       bool
+	linger0     bool
+	closed      bool
+	opts        map[reflect.Type]api.Option
+
+	reads, writes, accepts []*api.Op
+}
+
+type dgram struct {
+	p    []byte
+	from netip.AddrPort
+}
+
+func (s *stepSock) Number() uint64 { return s.num }
+
+func (h *stepHost) newSock(n api.Network) *stepSock {
+	s := &stepSock{host: h, num: uint64(len(h.socks) + 1), network: n, opts: map[reflect.Type]api.Option{}}
+	if n.Stream() {
+		s.opts[reflect.TypeFor[api.NoDelay]()] = api.NoDelay(true)
+		s.opts[reflect.TypeFor[api.KeepAlive]()] = api.KeepAlive{}
+	}
+	h.socks = append(h.socks, s)
+	return s
+}
+
+// run executes op, and what it makes possible.
+func (h *stepHost) run(op *api.Op) {
+	if op.Kind == api.KindSocket {
+		op.NewSock = h.newSock(op.Network)
+		op.Complete()
+		return
+	}
+	s := op.Sock.(*stepSock)
+	if s.closed {
+		op.Err = net.ErrClosed
+		op.Complete()
+		return
+	}
+	switch op.Kind {
+	case api.KindRead:
+		s.reads = append(s.reads, op)
+	case api.KindWrite:
+		s.write(op)
+	case api.KindAccept:
+		if !s.listening {
+			op.Err = syscall.EINVAL
+			op.Complete()
+			break
+		}
+		s.accepts = append(s.accepts, op)
+	default:
+		op.Err = s.simple(op)
+		op.Complete()
+	}
+	s.settle()
+}
+
+// simple executes the kinds that never wait.
+func (s *stepSock) simple(op *api.Op) error {
+	switch op.Kind {
+	case api.KindClose:
+		s.close()
+	case api.KindBind:
+		return s.bind(op.Addr)
+	case api.KindListen:
+		return s.listen(op.Backlog)
+	case api.KindConnect:
+		err := s.connect(op.Addr)
+		op.Local, op.Peer = s.local, s.peer
+		return err
+	case api.KindName:
+		op.Local, op.Peer = s.local, s.peer
+	case api.KindShutdown:
+		return s.shutdown(op.How)
+	case api.KindOption:
+		if l, ok := op.Opt.(api.Linger); ok {
+			s.linger0 = l == 0
+			return nil
+		}
+		if _, ok := s.opts[reflect.TypeOf(op.Opt)]; !ok {
+			return syscall.ENOPROTOOPT
+		}
+		s.opts[reflect.TypeOf(op.Opt)] = op.Opt
+	case api.KindQuery:
+		o, ok := s.opts[reflect.TypeOf(op.Opt)]
+		if !ok {
+			return syscall.ENOPROTOOPT
+		}
+		op.Opt = o
+	default:
+		return syscall.EOPNOTSUPP
+	}
+	return nil
+}
+
+func (s *stepSock) bind(addr netip.AddrPort) error {
+	h := s.host
+	ip := addr.Addr()
+	if ip.IsUnspecified() || ip.IsLoopback() { // there is one address, and everybody is at home
+		ip = h.addr
+	}
+	if ip != h.addr {
+		return syscall.EADDRNOTAVAIL
+	}
+	if s.local.IsValid() {
+		return syscall.EINVAL
+	}
+	port := addr.Port()
+	if port == 0 {
+		h.port++
+		port = h.port
+	}
+	b := binding{s.network.Stream(), netip.AddrPortFrom(ip, port)}
+	if _, taken := h.net.bound[b]; taken {
+		return syscall.EADDRINUSE
+	}
+	s.local = b.addr
+	h.net.bound[b] = s
+	return nil
+}
+
+func (s *stepSock) listen(backlog int) error {
+	switch {
+	case !s.network.Stream():
+		return syscall.EOPNOTSUPP
+	case s.other != nil:
+		return syscall.EINVAL
+	}
+	s.listening, s.backlog = true, backlog
+	return nil
+}
+
+func (s *stepSock) connect(addr netip.AddrPort) error {
+	if s.other != nil {
+		return syscall.EISCONN
+	}
+	if addr.Addr().IsLoopback() {
+		addr = netip.AddrPortFrom(s.host.addr, addr.Port())
+	}
+	if !s.network.Stream() {
+		if err := s.bindAny(); err != nil {
+			return err
+		}
+		s.peer = addr
+		return nil
+	}
+	ln := s.host.net.bound[binding{true, addr}]
+	if ln == nil || !ln.listening || len(ln.waiting) >= ln.backlog {
+		return syscall.ECONNREFUSED
+	}
+	if err := s.bindAny(); err != nil {
+		return err
+	}
+	c := ln.host.newSock(ln.network)
+	c.local, c.peer, c.other = ln.local, s.local, s
+	s.peer, s.other = c.local, c
+	ln.waiting = append(ln.waiting, c)
+	ln.settle()
+	return nil
+}
+
+// bindAny binds s if it is not bound yet.
+func (s *stepSock) bindAny() error {
+	if s.local.IsValid() {
+		return nil
+	}
+	return s.bind(netip.AddrPortFrom(s.host.addr, 0))
+}
+
+func (s *stepSock) shutdown(how api.Shut) error {
+	if s.other == nil {
+		return syscall.ENOTCONN
+	}
+	s.shutR = s.shutR || how&api.ShutRead != 0
+	if how&api.ShutWrite != 0 {
+		s.shutW, s.other.eof = true, true
+		s.other.settle()
+	}
+	return nil
+}
+
+func (s *stepSock) close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	end(&s.reads, net.ErrClosed)
+	end(&s.writes, net.ErrClosed)
+	end(&s.accepts, net.ErrClosed)
+	if b := (binding{s.network.Stream(), s.local}); s.host.net.bound[b] == s {
+		delete(s.host.net.bound, b)
+	}
+	for _, c := range s.waiting {
+		c.linger0 = true
+		c.close()
+	}
+	if o := s.other; o != nil && !o.closed {
+		o.eof, o.shutW = true, true
+		o.reset = s.linger0 || len(s.in) > 0
+		o.settle()
+	}
+}
+
+func end(ops *[]*api.Op, err error) {
+	for len(*ops) > 0 {
+		op := (*ops)[0]
+		*ops = (*ops)[1:]
+		op.Err = err
+		op.Complete()
+	}
+}
+
+func (s *stepSock) drop(op *api.Op) {
+	is := func(o *api.Op) bool { return o == op }
+	s.reads = slices.DeleteFunc(s.reads, is)
+	s.writes = slices.DeleteFunc(s.writes, is)
+	s.accepts = slices.DeleteFunc(s.accepts, is)
+}
+
+// write starts a write.
+func (s *stepSock) write(op *api.Op) {
+	if s.network.Stream() {
+		if s.other == nil {
+			op.Err = syscall.ENOTCONN
+			op.Complete()
+			return
+		}
+		s.writes = append(s.writes, op)
+		return
+	}
+	defer op.Complete()
+	to := op.Addr
+	if !to.IsValid() {
+		to = s.peer
+	}
+	if !to.IsValid() {
+		op.Err = syscall.EDESTADDRREQ
+		return
+	}
+	if op.Err = s.bindAny(); op.Err != nil {
+		return
+	}
+	p := slices.Concat(op.Bufs...)
+	op.N = len(p)
+	d := s.host.net.bound[binding{false, to}]
+	if d != nil && (!d.peer.IsValid() || d.peer == s.local) {
+		d.dgrams = append(d.dgrams, dgram{p, s.local})
+		d.settle()
+	}
+}
+
+// settle completes what can be.
+func (s *stepSock) settle() {
+	for s.readOne() || s.acceptOne() || s.writeOne() || s.other != nil && (s.other.readOne() || s.other.writeOne()) {
+	}
+}
+
+func (s *stepSock) acceptOne() bool {
+	if len(s.accepts) == 0 || len(s.waiting) == 0 {
+		return false
+	}
+	op, c := s.accepts[0], s.waiting[0]
+	s.accepts, s.waiting = s.accepts[1:], s.waiting[1:]
+	op.NewSock, op.Local, op.Peer = c, c.local, c.peer
+	op.Complete()
+	return true
+}
+
+// writeOne moves some bytes of the first write. It reports whether it did
+// something.
+func (s *stepSock) writeOne() bool {
+	if len(s.writes) == 0 {
+		return false
+	}
+	op := s.writes[0]
+	moved := 0
+	if s.shutW {
+		op.Err = syscall.EPIPE
+	} else {
+		skip := op.N
+		for _, p := range op.Bufs {
+			k := min(skip, len(p))
+			skip -= k
+			m := min(len(p)-k, stepBuffer-len(s.other.in))
+			s.other.in = append(s.other.in, p[k:k+m]...)
+			moved += m
+		}
+		op.N += moved
+	}
+	if op.Err != nil || op.N == size(op.Bufs) {
+		s.writes = s.writes[1:]
+		op.Complete()
+		return true
+	}
+	return moved > 0
+}
+
+func size(bufs [][]byte) (n int) {
+	for _, p := range bufs {
+		n += len(p)
+	}
+	return n
+}
+
+// readOne completes the first read, if there is something for it.
+func (s *stepSock) readOne() bool {
+	if len(s.reads) == 0 {
+		return false
+	}
+	op := s.reads[0]
+	switch {
+	case s.reset:
+		op.Err = syscall.ECONNRESET
+	case len(s.dgrams) > 0:
+		d := s.dgrams[0]
+		s.dgrams = s.dgrams[1:]
+		op.N, op.From = fill(op, d.p), d.from
+		op.Truncated = op.N < len(d.p)
+	case s.network.Stream() && s.other == nil:
+		op.Err = syscall.ENOTCONN
+	case s.shutR:
+		op.EOF = true
+	case len(s.in) > 0:
+		op.N = fill(op, s.in)
+		s.in = s.in[op.N:]
+	case s.eof:
+		op.EOF = true
+	default:
+		return false
+	}
+	s.reads = s.reads[1:]
+	op.Complete()
+	return true
+}
+
+// fill puts bytes of p into a read.
+func fill(op *api.Op, p []byte) (n int) {
+	bufs := op.Bufs
+	if op.Alloc != nil && bufs == nil {
+		if op.Max > 0 {
+			p = p[:min(len(p), op.Max)]
+		}
+		if len(p) == 0 {
+			return 0
+		}
+		bufs = op.Alloc(op, len(p))
+	}
+	for _, b := range bufs {
+		n += copy(b, p[n:])
+	}
+	return n
+}
