@@ -41,8 +41,8 @@ type netFace struct {
 	open   []io.Closer
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{} // nil: stopped
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // nil: stopped
 }
 
 // listen opens all services and starts their goroutines.
@@ -212,4 +212,3 @@ func (f *netFace) echoDatagrams(pc net.PacketConn) error {
 		f.echoUDP.tx(n)
 	}
 }
-

@@ -23,9 +23,10 @@
 package services
 
 import (
-	"io"
 	"log/slog"
 	"time"
+
+	"github.com/ringtail-net/ringtail/stack"
 )
 
 // The ports of the services.
@@ -42,8 +43,8 @@ const lowestUDPPort = 1024
 // Config says what the services run with. The zero value works.
 type Config struct {
 	// Stats returns the counters of the host under the services, for /stats
-	// and /metrics: a struct that becomes a JSON object. Nil: there are none.
-	Stats func() any
+	// and /metrics. Nil: they are all zero.
+	Stats func() stack.Stats
 
 	// Now is the time that replies are dated with and that Idle is measured
 	// by. Nil: [time.Now].
@@ -61,7 +62,7 @@ type Config struct {
 // Services are the services of one host. They can be served on both faces, one
 // after the other.
 type Services struct {
-	stats func() any
+	stats func() stack.Stats
 	now   func() time.Time
 	idle  time.Duration
 	log   *slog.Logger
@@ -75,7 +76,7 @@ type Services struct {
 func New(c Config) *Services {
 	s := &Services{stats: c.Stats, now: c.Now, idle: c.Idle, log: c.Logger}
 	if s.stats == nil {
-		s.stats = func() any { return struct{}{} }
+		s.stats = func() stack.Stats { return stack.Stats{} }
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -95,7 +96,7 @@ type Snapshot struct {
 	UptimeSeconds float64            `json:"uptime_seconds"`
 	Services      map[string]Counter `json:"services"`
 	HTTPReplies   map[int]uint64     `json:"http_replies"` // by status
-	Host          any                `json:"host"`
+	Host          stack.Stats        `json:"host"`
 }
 
 // Snapshot reads the counters.
@@ -110,5 +111,3 @@ func (s *Services) Snapshot() Snapshot {
 		Host:        s.stats(),
 	}
 }
-
-func (s *Services) writeMetrics(w io.Writer) {}

@@ -77,9 +77,7 @@ func (s *Services) page(path string) (reply, bool) {
 	case "/stats":
 		return s.statsPage(), true
 	case "/metrics":
-		var b bytes.Buffer
-		s.writeMetrics(&b)
-		return bytesReply(http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", b.Bytes()), true
+		return bytesReply(http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", s.metrics()), true
 	}
 	digits, ok := strings.CutPrefix(path, "/bytes/")
 	n, err := strconv.ParseUint(digits, 10, 63)

@@ -1,0 +1,410 @@
+package services
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ringtail-net/ringtail/api"
+	"github.com/ringtail-net/ringtail/internal/testenv"
+)
+
+// The tests of this file are one table, run on both faces and both versions of
+// IP. A test gets a testbed of its own.
+var serviceTests = []struct {
+	name string
+	test func(t *testing.T, b *testbed)
+}{
+	{"echo", testEcho},
+	{"echo datagrams", testEchoDatagrams},
+	{"discard", testDiscard},
+	{"chargen", testChargen},
+	{"pages", testPages},
+	{"sums", testSums},
+	{"many at once", testMany},
+	{"half-closed request", testHalfClosedRequest},
+	{"slow reader", testSlowReader},
+	{"killed clients", testKilledClients},
+	{"big sum", testBigSum},
+	{"statistics", testStatistics},
+}
+
+func TestServices(t *testing.T) {
+	for _, face := range faces {
+		for _, version := range []int{4, 6} {
+			t.Run(fmt.Sprintf("%s/IPv%d", face, version), func(t *testing.T) {
+				t.Parallel() // IPv6 takes a second to come up
+				for _, test := range serviceTests {
+					if version == 6 && !testenv.Long() && test.name != "echo" && test.name != "sums" && test.name != "echo datagrams" {
+						continue
+					}
+					t.Run(test.name, func(t *testing.T) { test.test(t, newTestbed(t, face, version, Config{})) })
+				}
+			})
+		}
+	}
+}
+
+// dial connects to a service.
+func (b *testbed) dial(t *testing.T, port int) *api.Conn {
+	t.Helper()
+	c, err := b.client.Dial("tcp", b.addr+":"+strconv.Itoa(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(time.Minute)) // so that a failure is not a hang
+	return c.(*api.Conn)
+}
+
+// browser returns an HTTP client of the testbed.
+func (b *testbed) browser(t *testing.T, conns int) *http.Client {
+	tr := &http.Transport{
+		DialContext:           b.client.DialContext,
+		ExpectContinueTimeout: time.Minute,
+		MaxConnsPerHost:       conns,
+		MaxIdleConnsPerHost:   conns,
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 2 * time.Minute}
+}
+
+func (b *testbed) url(path string) string { return "http://" + b.addr + path }
+
+func testEcho(t *testing.T, b *testbed) {
+	c := b.dial(t, echoPort)
+	sent := primePattern.at(17, chunk)
+	const rounds = 20
+	go func() {
+		for range rounds {
+			if _, err := c.Write(sent); err != nil {
+				t.Error(err)
+			}
+		}
+		c.CloseWrite()
+	}()
+	got, err := io.ReadAll(c) // to the end, which the server makes after ours
+	if err != nil || !bytes.Equal(got, bytes.Repeat(sent, rounds)) {
+		t.Errorf("%d of %d bytes came back, %v", len(got), rounds*len(sent), err)
+	}
+}
+
+func testEchoDatagrams(t *testing.T, b *testbed) {
+	c, err := b.client.Dial("udp", b.addr+":7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	buf := make([]byte, 64<<10)
+	for _, size := range []int{1, 0, 1400, 9000} {
+		want := primePattern.at(int64(size), size)
+		if _, err := c.Write(want); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Read(buf)
+		if err != nil || !bytes.Equal(buf[:n], want) {
+			t.Errorf("datagram of %d bytes: got %d, %v", size, n, err)
+		}
+	}
+	// From a low port there is no answer: the next one answered is ours.
+	low, err := b.client.ListenPacket("udp", ":7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer low.Close()
+	low.WriteTo([]byte("from a server"), c.RemoteAddr())
+	c.Write([]byte("from a client"))
+	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "from a client" {
+		t.Errorf("got %q, %v", buf[:n], err)
+	}
+	low.SetReadDeadline(time.Now().Add(-time.Second))
+	if n, _, err := low.ReadFrom(buf); err == nil {
+		t.Errorf("a low port was answered: %q", buf[:n])
+	}
+}
+
+func testDiscard(t *testing.T, b *testbed) {
+	c := b.dial(t, discardPort)
+	for range 20 {
+		if _, err := c.Write(primePattern.at(0, chunk)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.CloseWrite()
+	if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if n := b.Snapshot().Services["discard"].RxBytes; n != 20*chunk {
+		t.Errorf("%d bytes counted, want %d", n, 20*chunk)
+	}
+}
+
+func testChargen(t *testing.T, b *testbed) {
+	c := b.dial(t, chargenPort)
+	c.Write([]byte("this is thrown away"))
+	want := ""
+	for line := range 2 * 95 {
+		for i := range 72 {
+			want += string(rune(' ' + (line+i)%95))
+		}
+		want += "\r\n"
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Errorf("got %.80q…, %v", got, err)
+	}
+}
+
+func testPages(t *testing.T, b *testbed) {
+	web := b.browser(t, 1)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/", 200, "Hello, world\n"},
+		{"HEAD", "/", 200, ""},
+		{"GET", "/bytes/0", 200, ""},
+		{"GET", "/bytes/300000", 200, strings.Repeat(string(primePattern.at(0, 251)), 1200)[:300000]},
+		{"HEAD", "/bytes/300000", 200, ""},
+		{"GET", "/bytes/x", 404, "Not Found\n"},
+		{"GET", "/nope", 404, "Not Found\n"},
+		{"PUT", "/", 405, "Method Not Allowed\n"},
+		{"GET", "/sum", 405, "Method Not Allowed\n"},
+	} {
+		r, _ := http.NewRequest(test.method, b.url(test.path), nil)
+		resp, err := web.Do(r)
+		if err != nil {
+			t.Fatalf("%s %s: %v", test.method, test.path, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != test.status || string(body) != test.body {
+			t.Errorf("%s %s: %d, %d bytes %.30q, %v", test.method, test.path, resp.StatusCode, len(body), body, err)
+		}
+		if test.status == 405 && resp.Header.Get("Allow") == "" {
+			t.Errorf("%s %s: 405 without Allow", test.method, test.path)
+		}
+		if _, err := http.ParseTime(resp.Header.Get("Date")); err != nil {
+			t.Errorf("%s %s: %v", test.method, test.path, err)
+		}
+	}
+	if n := b.Snapshot().Services["http"].Accepted; n != 1 {
+		t.Errorf("%d connections, want 1 kept alive", n)
+	}
+}
+
+func testSums(t *testing.T, b *testbed) {
+	web := b.browser(t, 1)
+	const size = 1 << 20
+	want := sumOf(size)
+	for _, test := range []struct {
+		name   string
+		length int64
+		header http.Header
+	}{
+		{"of known length", size, nil},
+		{"chunked", -1, nil},
+		{"asking first", size, http.Header{"Expect": {"100-continue"}}},
+	} {
+		r, _ := http.NewRequest("POST", b.url("/sum"), io.NopCloser(&patternReader{pattern: primePattern, size: size}))
+		r.ContentLength = test.length
+		if test.header != nil {
+			r.Header = test.header
+		}
+		resp, err := web.Do(r)
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(body) != want {
+			t.Errorf("%s: %q, want %q, %v", test.name, body, want, err)
+		}
+	}
+}
+
+func testMany(t *testing.T, b *testbed) {
+	web := b.browser(t, 64)
+	const size = 100_000
+	want := sumOf(size)
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			resp, err := web.Post(b.url("/sum"), "", &patternReader{pattern: primePattern, size: size})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != want {
+				t.Errorf("%q, want %q, %v", body, want, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// nc -N sends its request and its end together.
+func testHalfClosedRequest(t *testing.T, b *testbed) {
+	c := b.dial(t, httpPort)
+	fmt.Fprint(c, "GET /bytes/200000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	c.CloseWrite()
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 200 OK\r\n")) ||
+		!bytes.HasSuffix(got, primePattern.at(200000-1000, 1000)) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// A client that reads nothing for a while holds up itself only.
+func testSlowReader(t *testing.T, b *testbed) {
+	const size = 16 << 20 // more than all buffers
+	slow := b.dial(t, httpPort)
+	fmt.Fprintf(slow, "GET /bytes/%d HTTP/1.0\r\n\r\n", size)
+	web := b.browser(t, 1)
+	for range 3 {
+		resp, err := web.Get(b.url("/bytes/1000000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if n != 1000000 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	}
+	if s := b.server.Stats(); s.SGABytes > 1<<20 {
+		t.Errorf("%d bytes held for a slow reader", s.SGABytes)
+	}
+	got, err := io.ReadAll(slow)
+	if err != nil || len(got) < size || !bytes.Equal(got[len(got)-251:], primePattern.at(size-251, 251)) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// Clients that vanish in the middle of anything leave nothing behind; the testbed
+// looks at the end.
+func testKilledClients(t *testing.T, b *testbed) {
+	requests := []struct {
+		port    int
+		request string
+	}{
+		{echoPort, strings.Repeat("x", 3*chunk)},
+		{chargenPort, ""},
+		{discardPort, "xx"},
+		{httpPort, "GET /bytes/100000000 HTTP/1.1\r\nHost: x\r\n\r\n"},
+		{httpPort, "POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nxxx"},
+		{httpPort, "POST /sum HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxx"},
+		{httpPort, "GET / HTT"},
+	}
+	for _, r := range requests {
+		c := b.dial(t, r.port)
+		fmt.Fprint(c, r.request)
+		if r.port == chargenPort || strings.HasPrefix(r.request, "GET /b") {
+			io.ReadFull(c, make([]byte, 1000)) // it is under way
+		}
+		c.SetLinger(0)
+		c.Close()
+	}
+	b.await(t, "no connection is open", func() bool { return b.openConns() == 0 && b.accepted() == uint64(len(requests)) })
+}
+
+func testBigSum(t *testing.T, b *testbed) {
+	size := int64(10 << 20)
+	if testenv.Long() {
+		size = 100 << 20
+	}
+	web := b.browser(t, 1)
+	resp, err := web.Post(b.url("/sum"), "", &patternReader{pattern: primePattern, size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != sumOf(size) {
+		t.Errorf("%q, %v", body, err)
+	}
+	down, err := web.Get(b.url("/bytes/" + strconv.FormatInt(size, 10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer down.Body.Close()
+	up := &upload{sha256.New()}
+	if _, err := io.Copy(up, down.Body); err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(up.reply().body); string(body) != sumOf(size) {
+		t.Error("the download differs")
+	}
+}
+
+// sumOf is what /sum says of the first size bytes of the pattern.
+func sumOf(size int64) string {
+	up := &upload{sha256.New()}
+	io.Copy(up, &patternReader{pattern: primePattern, size: size})
+	b, _ := io.ReadAll(up.reply().body)
+	return string(b)
+}
+
+func (b *testbed) openConns() (n int64) {
+	for _, c := range b.Snapshot().Services {
+		n += c.Open
+	}
+	return n
+}
+
+func (b *testbed) accepted() (n uint64) {
+	for _, c := range b.Snapshot().Services {
+		n += c.Accepted
+	}
+	return n
+}
+
+// await waits for something that happens by itself.
+func (b *testbed) await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s; %+v", what, b.Snapshot())
+		}
+	}
+}
+
+// A connection that stands still is dropped, on both faces.
+func TestIdle(t *testing.T) {
+	for _, face := range faces {
+		t.Run(face, func(t *testing.T) {
+			b := newTestbed(t, face, 4, Config{Idle: 50 * time.Millisecond})
+			for _, port := range []int{echoPort, discardPort, httpPort} {
+				c := b.dial(t, port)
+				if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("port %d: %v", port, err)
+				}
+			}
+			b.await(t, "no connection is open", func() bool { return b.openConns() == 0 })
+		})
+	}
+}
+
+// A port that is taken is a clear error, and nothing stays open.
+func TestBusyPort(t *testing.T) {
+	b := newTestbed(t, "queue", 4, Config{})
+	for _, serve := range []func() error{
+		func() error { return New(Config{}).ServeQueues(context.Background(), b.server, nil) },
+		func() error { return New(Config{}).ServeNet(context.Background(), b.server.Net(), nil) },
+	} {
+		if err := serve(); err == nil || !strings.Contains(err.Error(), "7") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
