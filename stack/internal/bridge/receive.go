@@ -11,11 +11,12 @@ import (
 
 // receiver is the receiving side of a link. It is its owner's alone.
 type receiver struct {
-	queues []hal.RxQueue
-	next   int // the queue to start with, so that none starves
-	burst  []hal.Frame
-	cut    offload.Cutter
-	pieces [][]byte
+	queues  []hal.RxQueue
+	next    int // the queue to start with, so that none starves
+	burst   []hal.Frame
+	headers offload.Headers // of the packet under way
+	cut     offload.Cutter
+	pieces  [][]byte
 }
 
 func (r *receiver) init(info hal.Info) {
@@ -58,8 +59,9 @@ func (l *Link) Receive(limit int) (more bool, err error) {
 
 // deliver gives one packet to the stack, or drops it.
 func (l *Link) deliver(d stack.NetworkDispatcher, chain []hal.Frame) {
-	h, err := offload.Parse(chain[0].Data)
-	if err != nil {
+	h := &l.rx.headers // here, since Admit would make it escape
+	var err error
+	if *h, err = offload.Parse(chain[0].Data); err != nil {
 		l.drops.add("rx-malformed")
 		return
 	}
@@ -73,7 +75,7 @@ func (l *Link) deliver(d stack.NetworkDispatcher, chain []hal.Frame) {
 		return
 	}
 	if l.admit != nil {
-		if reason := l.admit(&h); reason != "" {
+		if reason := l.admit(h); reason != "" {
 			l.drops.add("rx-" + reason)
 			return
 		}
