@@ -2,14 +2,11 @@ package netlab
 
 import (
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 )
 
 // A Namespace is one host of a lab.
@@ -62,44 +59,4 @@ func (n *Namespace) Run(name string, args ...string) string {
 		n.t.Fatalf("netlab: in %s: %s %q: %v\n%s%s", n.name, name, args, err, out, stderr)
 	}
 	return string(out)
-}
-
-// Raw opens a packet socket on an interface of the namespace: each Read gives
-// one received frame, each Write sends one, from the Ethernet header on.
-// Deadlines work. What the interface itself sends is not read. The socket is
-// closed when the test ends.
-func (n *Namespace) Raw(ifname string) *os.File {
-	n.t.Helper()
-	var fd int
-	err := n.Do(func() (err error) {
-		fd, err = rawSocket(ifname)
-		return err
-	})
-	if err != nil {
-		n.t.Fatalf("netlab: packet socket on %s in %s: %v", ifname, n.name, err)
-	}
-	f := os.NewFile(uintptr(fd), "packet:"+ifname)
-	n.t.Cleanup(func() { f.Close() })
-	return f
-}
-
-func rawSocket(ifname string) (fd int, err error) {
-	ifi, err := net.InterfaceByName(ifname)
-	if err != nil {
-		return -1, err
-	}
-	// Protocol 0 receives nothing until bind has named the interface.
-	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, err
-	}
-	if err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err == nil {
-		const all = uint16(unix.ETH_P_ALL)
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: ifi.Index})
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }

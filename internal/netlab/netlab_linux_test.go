@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 
+	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
@@ -122,35 +123,40 @@ func TestDo(t *testing.T) {
 	}
 }
 
-func TestRaw(t *testing.T) {
+func TestFar(t *testing.T) {
 	testenv.Need(t, "tap", Available())
 	lab := New(t)
 	a, b := lab.Namespace("a"), lab.Namespace("b")
 	lab.Veth(Port{NS: a, Name: "eth0"}, Port{NS: b, Name: "eth0"})
-	from, to := a.Raw("eth0"), b.Raw("eth0")
-	// An EtherType for experiments, IEEE Std 802, so that only we speak it.
+	from, to := a.Far("eth0"), b.Far("eth0")
+	// An EtherType for experiments (IEEE Std 802), so that only we speak it.
 	frame := append([]byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5"), bytes.Repeat([]byte("x"), 50)...)
-	if _, err := from.Write(frame); err != nil {
-		t.Fatal(err)
-	}
-	to.SetReadDeadline(time.Now().Add(5 * time.Second))
-	buf := make([]byte, 2000)
-	for {
-		n, err := to.Read(buf)
-		if err != nil {
+	blank := hal.Meta{NeedsCsum: true, CsumStart: 34, CsumOffset: 6}
+	for _, want := range []hal.Meta{{}, blank} {
+		if err := from.SendMeta(frame, want); err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Equal(buf[:n], frame) {
-			break // the kernel's own chatter (MLD, NDP) comes between
+		for {
+			got, m, err := to.RecvMeta(5 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, frame) {
+				continue // the kernel's own chatter (MLD, NDP) comes between
+			}
+			m.CsumValid = false // that is for the kernel to say
+			if m != want {
+				t.Errorf("received with %+v, sent with %+v", m, want)
+			}
+			break
 		}
 	}
-	from.SetReadDeadline(time.Now())
 	for {
-		n, err := from.Read(buf)
+		got, err := from.Recv(0)
 		if err != nil {
 			break
 		}
-		if bytes.Equal(buf[:n], frame) {
+		if bytes.Equal(got, frame) {
 			t.Error("the socket reads what its own side sends")
 		}
 	}

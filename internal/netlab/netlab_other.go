@@ -4,9 +4,11 @@ package netlab
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"testing"
+	"time"
+
+	"github.com/ringtail-net/ringtail/hal"
 )
 
 var errLinux = errors.New("network namespaces exist on Linux only")
@@ -48,5 +50,20 @@ func (n *Namespace) Command(string, ...string) *exec.Cmd { return nil }
 // Run runs a command inside the namespace.
 func (n *Namespace) Run(string, ...string) string { return "" }
 
-// Raw opens a packet socket on an interface of the namespace.
-func (n *Namespace) Raw(string) *os.File { return nil }
+// Far opens a packet socket on an interface of the namespace.
+func (n *Namespace) Far(string) *Far { return nil }
+
+// Far is a packet socket on an interface.
+type Far struct{}
+
+// Send sends a packet.
+func (f *Far) Send([]byte) error { return errLinux }
+
+// SendMeta sends a packet that the interface has to finish.
+func (f *Far) SendMeta([]byte, hal.Meta) error { return errLinux }
+
+// Recv returns the next packet that the interface has received.
+func (f *Far) Recv(time.Duration) ([]byte, error) { return nil, errLinux }
+
+// RecvMeta is Recv with what the kernel knows about the packet.
+func (f *Far) RecvMeta(time.Duration) ([]byte, hal.Meta, error) { return nil, hal.Meta{}, errLinux }
