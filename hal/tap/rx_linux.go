@@ -69,6 +69,9 @@ func (q *rxQueue) inspect(buf []byte, got int) (m hal.Meta, why reason, ok bool)
 
 // Release implements [hal.RxQueue].
 func (q *rxQueue) Release(fs []hal.Frame) {
+	if q.FD() < 0 {
+		return
+	}
 	for i := range fs {
 		q.pool.put(int(fs[i].Ref()))
 	}

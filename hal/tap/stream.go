@@ -182,6 +182,9 @@ func (h *streamHalf) tell() {
 
 // Release implements [hal.RxQueue] and [hal.TxQueue].
 func (h *streamHalf) Release(fs []hal.Frame) {
+	if h.d.closed() {
+		return
+	}
 	for i := range fs {
 		h.empty <- h.take(&fs[i])
 	}
@@ -296,7 +299,7 @@ func (q *streamTx) fits(chain []hal.Frame) (reason, bool) {
 		return txChained, false
 	case len(f.Data) < hal.EthernetHeaderLen:
 		return txRunt, false
-	case !hal.Offload(0).Carries(f.Meta):
+	case !hal.Offload(0).Carries(f.Meta), f.Meta.GSO != hal.GSONone:
 		return txOffload, false
 	case len(f.Data) > q.d.maxPacket():
 		return txTooLong, false

@@ -46,6 +46,12 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 
 // Release implements [hal.TxQueue].
 func (q *txQueue) Release(fs []hal.Frame) {
+	if q.FD() >= 0 {
+		q.takeBack(fs)
+	}
+}
+
+func (q *txQueue) takeBack(fs []hal.Frame) {
 	for i := range fs {
 		p, ref := q.owner(&fs[i])
 		p.put(ref)
@@ -88,7 +94,7 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 		default:
 			return i, q.broken("write to", err)
 		}
-		q.Release(fs[i : i+n])
+		q.takeBack(fs[i : i+n])
 		i += n
 	}
 	return i, nil
@@ -103,7 +109,7 @@ func (q *txQueue) send(chain []hal.Frame) (reason, error) {
 		return txChained, errDropped
 	case size < hal.EthernetHeaderLen:
 		return txRunt, errDropped
-	case !q.offload.Carries(f.Meta):
+	case !q.offload.Carries(f.Meta), f.Meta.GSO > hal.GSOUDP:
 		return txOffload, errDropped
 	case f.Meta.GSO == hal.GSONone && size > q.maxPacket(), size > max(q.maxPacket(), q.gsoMax):
 		return txTooLong, errDropped
