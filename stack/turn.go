@@ -157,6 +157,9 @@ func (h *Host) flush() {
 			h.fail(i, err)
 			continue
 		}
+		if at, ok := i.link.Pending(); ok && int64(at.Sub(h.clock.base)) < h.clock.sleeping.Load() {
+			h.sleeper.Wake() // a packet that is delayed is due before the sleeper's deadline
+		}
 		waiting = waiting || w
 		congested = congested || i.link.Congested()
 	}

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/offload"
@@ -48,8 +49,9 @@ type Options struct {
 // and Flush have one caller at a time; WritePackets may be called from any
 // goroutine.
 type Link struct {
-	dev   hal.Device
-	admit func(*offload.Headers) string
+	dev    hal.Device
+	admit  func(*offload.Headers) string
+	delays []any // halves that hold packets back
 
 	mtu atomic.Uint32
 	mac atomic.Pointer[tcpip.LinkAddress]
@@ -92,6 +94,11 @@ func New(dev hal.Device, opt Options) (*Link, error) {
 			return nil, err
 		}
 		l.rx.queues = append(l.rx.queues, rx)
+		for _, half := range []any{rx, tx} {
+			if _, ok := hal.As[hal.Pending](half); ok {
+				l.delays = append(l.delays, half)
+			}
+		}
 		if i == 0 {
 			l.tx.queue = tx // one owner, one stream of packets: one queue keeps their order
 		}
@@ -196,6 +203,17 @@ func (l *Link) Close() {
 	if f != nil {
 		f()
 	}
+}
+
+// Pending returns when the device has to be looked at although nothing arrives
+// and nothing is sent: a layer of it delays packets. See hal.Pending.
+func (l *Link) Pending() (at time.Time, ok bool) {
+	for _, half := range l.delays {
+		if t, has := hal.PendingOf(half); has && (!ok || t.Before(at)) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
 }
 
 // drops counts packets that the bridge lost, by reason.

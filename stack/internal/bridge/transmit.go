@@ -24,6 +24,7 @@ type transmitter struct {
 
 	out   []hal.Frame // filled frames for Tx, whole chains
 	dirty bool        // Tx has taken frames since the last doorbell
+	holds bool        // the half holds packets back and sends them when it is flushed
 	chain []hal.Frame // scratch for one packet
 
 	// The packet at the head. cut.More says whether there is one. held keeps
@@ -45,6 +46,7 @@ const burst = 64
 
 func (t *transmitter) init(info hal.Info, limit int) {
 	t.can, t.max, t.limit = info.TxOffloads, info.GSOMax, limit
+	_, t.holds = hal.As[hal.Pending](t.queue)
 	t.out = make([]hal.Frame, 0, burst+info.MaxChain)
 	t.chain = make([]hal.Frame, info.MaxChain)
 }
@@ -126,7 +128,7 @@ func (t *transmitter) push() bool {
 			t.err = err
 		}
 	}
-	if !t.dirty {
+	if !t.dirty && !t.holds {
 		return false
 	}
 	t.dirty = false
