@@ -208,8 +208,8 @@ func parseSuper(first []byte, size int, m hal.Meta) (Headers, error) {
 		return h, errGSOHeaders
 	case size != h.Total, proto == protoUDP && h.L4+int(binary.BigEndian.Uint16(first[h.L4+4:])) != size:
 		return h, errGSOLength
-	case h.TCPFlags&tcpSYN != 0:
-		return h, errGSOSyn // it takes a sequence number, so the others would be wrong
+	case h.TCPFlags&tcpSYN != 0 && size-h.Payload > int(m.GSOSize):
+		return h, errGSOSyn // it takes a sequence number, so those of the others would be wrong
 	}
 	return h, nil
 }

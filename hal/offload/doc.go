@@ -64,7 +64,7 @@ var (
 	errGSOHdrLen  = fmt.Errorf("%w: HdrLen is not the length of the headers", ErrMeta)
 	errGSOLength  = fmt.Errorf("%w: a super-frame's length is not that of its headers", ErrMalformed)
 	errGSOHeaders = fmt.Errorf("%w: the headers of a super-frame must fit in hal.Contiguous bytes", ErrShort)
-	errGSOSyn     = fmt.Errorf("%w: a super-frame must not open a connection", ErrMalformed)
+	errGSOSyn     = fmt.Errorf("%w: a SYN of more than one segment", ErrMalformed)
 
 	errVirtioShort = fmt.Errorf("%w: the virtio-net header has %d bytes", ErrShort, VirtioLen)
 	errVirtioUFO   = fmt.Errorf("offload: UDP fragmentation (UFO): %w; switch it off with ethtool -K IFACE ufo off", hal.ErrNotSupported)

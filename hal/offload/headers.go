@@ -114,7 +114,7 @@ func (h *Headers) ipv4(first []byte) error {
 	}
 	ip := first[h.L3:]
 	ihl, total := int(ip[0]&15)*4, int(binary.BigEndian.Uint16(ip[2:]))
-	if ip[0]>>4 != 4 || ihl < ipv4Len || total < ihl {
+	if ip[0]>>4 != 4 || ihl < ipv4Len {
 		return ErrMalformed
 	}
 	h.Version, h.Proto, h.Total = 4, ip[9], h.L3+total

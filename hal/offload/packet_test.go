@@ -164,7 +164,9 @@ func kinds() map[string]packet {
 		"udp6":         {v6: true, proto: protoUDP, l4: udpHeader()},
 		"udp6 chain":   {v6: true, proto: protoUDP, ext: append(routing, dst...), extType: protoRouting, l4: udpHeader()},
 		"icmp4":        {proto: protoICMP, l4: echoHeader(8)},
-		"icmp6":        {v6: true, proto: protoICMPv6, l4: echoHeader(129)},
+		"icmp4 reply":  {proto: protoICMP, l4: echoHeader(0)},
+		"icmp6":        {v6: true, proto: protoICMPv6, l4: echoHeader(128)},
+		"icmp6 reply":  {v6: true, proto: protoICMPv6, l4: echoHeader(129)},
 	}
 }
 

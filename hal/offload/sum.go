@@ -88,8 +88,7 @@ func (s Sum) Fold() uint16 {
 // end adds the last word and the carry after n bytes.
 func (s *Sum) end(acc, last, c uint64, n int) {
 	acc, c = bits.Add64(acc, last, c)
-	acc, c = bits.Add64(acc, 0, c)
-	acc += c
+	acc += c // cannot carry again: last is less than 2^56
 	if n&1 != 0 {
 		acc = bits.RotateLeft64(acc, 8)
 		s.odd = !s.odd

@@ -133,6 +133,16 @@ func TestSumAddUint16(t *testing.T) {
 	}
 }
 
+// The one case in which a field carries out of 64 bits.
+func TestSumAddUint16Carries(t *testing.T) {
+	var s Sum
+	s.Add(bytes.Repeat([]byte{0xff}, 8))
+	s.AddUint16(1)
+	if s.Fold() != 1 {
+		t.Errorf("%#04x, want 1", s.Fold())
+	}
+}
+
 func TestSumCopyGoesOnByItself(t *testing.T) {
 	var base Sum
 	base.Add([]byte{1, 2, 3})

@@ -112,17 +112,17 @@ func (h *Headers) addPseudo(s *Sum, first []byte, size int) {
 	s.AddUint16(uint16(size)) // the IP header has 16 bits for it, too
 }
 
-// addRange adds the bytes of a chain from offset from up to offset to.
+// addRange adds the bytes of a chain from offset from, which is in the first
+// frame, up to offset to.
 func addRange(s *Sum, chain []hal.Frame, from, to int) {
 	for i := range chain {
 		d := chain[i].Data
-		if from < len(d) {
-			s.Add(d[from:min(to, len(d))])
-		}
-		from, to = max(from-len(d), 0), to-len(d)
-		if to <= 0 {
+		if to <= len(d) {
+			s.Add(d[from:to])
 			return
 		}
+		s.Add(d[from:])
+		from, to = 0, to-len(d)
 	}
 }
 
