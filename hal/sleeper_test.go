@@ -14,8 +14,6 @@ const guard = 20 * time.Second
 
 // bare is a device of one queue with no abilities: it is polled.
 type bare struct {
-	hal.RxQueue
-	hal.TxQueue
 	rx hal.RxQueue
 	tx hal.TxQueue
 }
@@ -25,12 +23,6 @@ func (d *bare) Close() error   { return nil }
 func (d *bare) Queue(int) (hal.RxQueue, hal.TxQueue, error) {
 	return d.rx, d.tx, nil
 }
-
-// bell is a Notifier one can ring.
-type bell struct{ f func() }
-
-func (b *bell) Notify(f func()) { b.f = f }
-func (b *bell) ring()           { b.f() }
 
 // The halves of the devices below. Their queue methods are never called.
 type (
@@ -118,9 +110,9 @@ func TestChannelSleeper(t *testing.T) {
 			s := newSleeper(t, d)
 			done := waiting(s)
 			asleep(t, done)
-			rx.ring()
+			rx.ringIt()
 			awake(t, done, nil)
-			rx.ring() // before Wait
+			rx.ringIt() // before Wait
 			awake(t, waiting(s), nil)
 		},
 		"second device": func(t *testing.T) {
@@ -128,25 +120,25 @@ func TestChannelSleeper(t *testing.T) {
 			b, rx, _ := notifying()
 			done := waiting(newSleeper(t, a, b))
 			asleep(t, done)
-			rx.ring()
+			rx.ringIt()
 			awake(t, done, nil)
 		},
 		"transmit half": func(t *testing.T) {
 			d, _, tx := notifying()
 			s := newSleeper(t, d)
 			done := waiting(s)
-			tx.ring()
+			tx.ringIt()
 			asleep(t, done)
 			s.SetWritable(true)
 			awake(t, done, nil) // the ring above may have been the one
 			done = waiting(s)
 			s.SetWritable(true)
 			asleep(t, done)
-			tx.ring()
+			tx.ringIt()
 			awake(t, done, nil)
 			s.SetWritable(false)
 			done = waiting(s)
-			tx.ring()
+			tx.ringIt()
 			asleep(t, done)
 			s.Wake()
 			awake(t, done, nil)
@@ -229,7 +221,7 @@ func TestChannelSleeper(t *testing.T) {
 			s.Wake()
 			s.SetWritable(true)
 			awake(t, waiting(s), hal.ErrClosed)
-			if rx.f != nil {
+			if rx.f.Load() != nil {
 				t.Fatal("the device still calls a closed sleeper")
 			}
 		},
