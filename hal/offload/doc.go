@@ -14,7 +14,9 @@
 //			break // full: come back with the same Cutter when it is writable
 //		}
 //		c.Next(frames[:n])
-//		tx.Tx(frames[:n])
+//		if took, _ := tx.Tx(frames[:n]); took == 0 {
+//			break // full: the frames are still ours, offer them again later
+//		}
 //	}
 //
 // On the other side [Verify] says whether a received packet may be believed:
