@@ -57,8 +57,7 @@ func (l *lab) flow(d direction, port uint16, seq, size int) []byte {
 }
 
 // seqOf returns the number of a packet that flow made for this case. Other
-// packets are noise. ok is false for noise and for changed packets, which are
-// also reported.
+// packets are noise, and ok is false. A packet that was changed is reported.
 func (l *lab) seqOf(d direction, port uint16, data []byte, m hal.Meta) (seq int, ok bool) {
 	const at = minPacket - 16
 	if len(data) < minPacket || binary.BigEndian.Uint64(data[at:]) != l.id ||
@@ -73,7 +72,6 @@ func (l *lab) seqOf(d direction, port uint16, data []byte, m hal.Meta) (seq int,
 	}
 	if !bytes.Equal(want, data) {
 		l.Errorf("packet %d of %d bytes was changed on its way", seq, len(data))
-		return 0, false
 	}
 	return seq, true
 }
