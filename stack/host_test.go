@@ -375,3 +375,94 @@ func TestOptions(t *testing.T) {
 		t.Errorf("an unknown congestion control: %v", r.Err)
 	}
 }
+
+func TestStatsOfAConnection(t *testing.T) {
+	a, b := pair(t, Config{}, loopback.Config{})
+	ca, cb := join(t, a, b, api.TCP4, "10.0.0.2:80")
+	transfer(t, a, b, ca, cb, 1<<20, 1)
+	unread := submit(a, api.Request{Kind: api.KindWrite, Sock: ca, Bufs: [][]byte{make([]byte, 16<<20)}})
+	waitUntil(t, "the peer's window is full", func() bool { return b.Stats().Conns[1].RecvQueue > 100_000 })
+	s := a.Stats()
+	c := s.Conns[0]
+	if c.State != "ESTABLISHED" || c.RTT <= 0 || c.RTO <= 0 || c.Cwnd <= 0 || c.SendQueue <= 0 || c.SegmentsOut == 0 ||
+		c.Peer != netip.MustParseAddrPort("10.0.0.2:80") || s.Waiting != 1 {
+		t.Errorf("connection: %+v; %d waiting", c, s.Waiting)
+	}
+	if i := s.Interfaces[0]; i.TxBytes < 1<<20 || i.RxPackets == 0 || i.Driver != "loopback" || i.Link != "up" {
+		t.Errorf("interface: %+v", i)
+	}
+	if s.TCP.ActiveOpens != 1 || b.Stats().TCP.PassiveOpens != 1 || b.Stats().PeerConns != 1 {
+		t.Errorf("opens: %+v, %+v", s.TCP, b.Stats())
+	}
+	ok(t, b, api.Request{Kind: api.KindClose, Sock: cb})
+	if r := await(t, a, unread); !errors.Is(r.Err, syscall.ECONNRESET) && !errors.Is(r.Err, syscall.EPIPE) {
+		t.Errorf("a write that the peer's close cut off: %+v", r)
+	}
+}
+
+// TestDeviceFails: a device that fails under a host ends what goes over it,
+// and nothing hangs.
+func TestDeviceFails(t *testing.T) {
+	da, db, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := host(t, Config{}, "a", da, "10.0.0.1/24"), host(t, Config{}, "b", db, "10.0.0.2/24")
+	ca, _ := join(t, a, b, api.TCP4, "10.0.0.2:80")
+	read := submit(a, api.Request{Kind: api.KindRead, Sock: ca, Bufs: [][]byte{make([]byte, 1)}})
+	accept := submit(a, api.Request{Kind: api.KindAccept, Sock: listen(t, a, api.TCP4, "10.0.0.1:80")})
+	da.Close()
+	for _, f := range []flight{read, accept} {
+		if r := await(t, a, f); !errors.Is(r.Err, hal.ErrClosed) {
+			t.Errorf("an op over a device that is gone: %+v", r)
+		}
+	}
+	if r := call(t, a, api.Request{Kind: api.KindWrite, Sock: ca, Bufs: [][]byte{{1}}}); !errors.Is(r.Err, hal.ErrClosed) {
+		t.Errorf("a later op: %+v", r)
+	}
+	if s := a.Stats(); s.Interfaces[0].Failure == "" {
+		t.Error("the statistics do not tell")
+	}
+}
+
+// TestFragmentsAreVerified: the checksum of a datagram that came in fragments can
+// only be verified when they are put together.
+func TestFragmentsAreVerified(t *testing.T) {
+	da, db, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer da.Close()
+	h := host(t, Config{}, "b", db, "10.0.0.2/24")
+	s := listen(t, h, api.UDP4, "10.0.0.2:80")
+	_, tx, _ := da.Queue(0)
+	send := func(id byte, payload string, flip byte) {
+		udp := make([]byte, 8+len(payload)) // 16 bytes and the rest, as two fragments
+		binary.BigEndian.PutUint16(udp, 1234)
+		binary.BigEndian.PutUint16(udp[2:], 80)
+		binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
+		copy(udp[8:], payload)
+		f := synFrame(db.Info().MAC, netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"))
+		binary.BigEndian.PutUint16(udp[6:], ^sum(sum(uint16(17+len(udp)), f[26:34]), udp))
+		udp[len(udp)-1] ^= flip
+		for at, part := range map[int][]byte{0: udp[:16], 16: udp[16:]} {
+			p := append(append([]byte(nil), f[:34]...), part...)
+			ip := p[14:34]
+			binary.BigEndian.PutUint16(ip[2:], uint16(20+len(part)))
+			ip[5], ip[6], ip[7], ip[9] = id, 0x20, byte(at/8), 17 // more fragments
+			if at > 0 {
+				ip[6] = 0
+			}
+			ip[10], ip[11] = 0, 0
+			binary.BigEndian.PutUint16(ip[10:], ^sum(0, ip))
+			sendFrame(t, tx, p)
+		}
+	}
+	send(1, "a payload that was damaged", 1)
+	send(2, "a payload that was not, no", 0)
+	buf := make([]byte, 100)
+	r := ok(t, h, api.Request{Kind: api.KindRead, Sock: s, Bufs: [][]byte{buf}})
+	if got := string(buf[:r.N]); got != "a payload that was not, no" {
+		t.Errorf("%q was delivered", got)
+	}
+}

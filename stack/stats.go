@@ -2,6 +2,7 @@ package stack
 
 import (
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -63,8 +64,9 @@ type ConnStats struct {
 	Local   netip.AddrPort `json:"local"`
 	Peer    netip.AddrPort `json:"peer"`
 	State   string         `json:"state,omitempty"` // of TCP, in the words of RFC 9293
-	// RecvQueue is how many bytes wait to be read, SendQueue to be
-	// acknowledged or sent.
+	// RecvQueue is how many bytes wait to be read (of a datagram socket: those
+	// of the first datagram), SendQueue how many of pending writes wait for
+	// room in the send buffer. What that buffer holds gVisor does not tell.
 	RecvQueue int `json:"recv_queue"`
 	SendQueue int `json:"send_queue"`
 
@@ -162,8 +164,15 @@ func (s *socket) stats() ConnStats {
 	if a, err := s.ep.GetRemoteAddress(); err == nil {
 		c.Peer = s.name(a)
 	}
-	c.RecvQueue, _ = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
-	c.SendQueue, _ = s.ep.GetSockOptInt(tcpip.SendQueueSizeOption)
+	if n, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil {
+		c.RecvQueue = n
+	}
+	for op := s.writes.head; op != nil; op = op.Next {
+		for _, b := range op.Bufs {
+			c.SendQueue += len(b)
+		}
+		c.SendQueue -= op.N
+	}
 	if !s.network.Stream() {
 		return c
 	}
@@ -171,7 +180,10 @@ func (s *socket) stats() ConnStats {
 	var info tcpip.TCPInfoOption
 	if err := s.ep.GetSockOpt(&info); err == nil {
 		c.RTT, c.RTTVar, c.RTO = info.RTT, info.RTTVar, info.RTO
-		c.Cwnd, c.Ssthresh = int(info.SndCwnd), int(info.SndSsthresh)
+		c.Cwnd = int(info.SndCwnd)
+		if info.SndSsthresh < math.MaxInt32 { // above: slow start has no end yet
+			c.Ssthresh = int(info.SndSsthresh)
+		}
 	}
 	if st, ok := s.ep.Stats().(*tcp.Stats); ok {
 		c.SegmentsIn, c.SegmentsOut = st.SegmentsReceived.Value(), st.SegmentsSent.Value()

@@ -53,7 +53,8 @@ type Link struct {
 	admit  func(*offload.Headers) string
 	delays []any // halves that hold packets back
 
-	mtu atomic.Uint32
+	mtu        atomic.Uint32
+	unverified atomic.Bool // of the packet that is being delivered
 	mac atomic.Pointer[tcpip.LinkAddress]
 
 	mu         sync.RWMutex // guards the two below
@@ -131,12 +132,18 @@ func (l *Link) LinkAddress() tcpip.LinkAddress { return *l.mac.Load() }
 // SetLinkAddress implements stack.LinkEndpoint.
 func (l *Link) SetLinkAddress(a tcpip.LinkAddress) { l.mac.Store(&a) }
 
-// Capabilities implements stack.LinkEndpoint. Received checksums are always
-// ours to verify, since gVisor knows that capability only for whole interfaces.
+// Capabilities implements stack.LinkEndpoint. Received checksums are ours to
+// verify, but for those of fragments: the transport's can only be verified by
+// the stack, once it has put them together. It asks for the capabilities with
+// every packet, so they can speak of that packet.
+//
 // Transmit checksums are left to gVisor except in super-packets, where it leaves
 // them blank by itself: with the capability it would leave them blank in packets
 // that carry no word of it.
-func (*Link) Capabilities() stack.LinkEndpointCapabilities {
+func (l *Link) Capabilities() stack.LinkEndpointCapabilities {
+	if l.unverified.Load() {
+		return stack.CapabilityResolutionRequired
+	}
 	return stack.CapabilityResolutionRequired | stack.CapabilityRXChecksumOffload
 }
 

@@ -88,7 +88,9 @@ func (l *Link) deliver(d stack.NetworkDispatcher, chain []hal.Frame) {
 	for i := range chain {
 		v.Write(chain[i].Data)
 	}
+	l.unverified.Store(h.Fragment)
 	inject(d, v, h.EtherType, kind)
+	l.unverified.Store(false)
 }
 
 // addressed tells by the destination of a frame what kind of packet it is, and
