@@ -55,7 +55,7 @@ type Link struct {
 
 	mtu        atomic.Uint32
 	unverified atomic.Bool // of the packet that is being delivered
-	mac atomic.Pointer[tcpip.LinkAddress]
+	mac        atomic.Pointer[tcpip.LinkAddress]
 
 	mu         sync.RWMutex // guards the two below
 	dispatcher stack.NetworkDispatcher
