@@ -27,12 +27,12 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/wrap"
+	"github.com/ringtail-net/ringtail/hal/wrap/pcapng"
 	"github.com/ringtail-net/ringtail/stack"
 )
 
@@ -102,16 +102,6 @@ func (c *Config) validateGateways() error {
 			return fmt.Errorf("gateways %v and %v: there can be one for each of IPv4 and IPv6", other, g)
 		}
 		families[is4] = g
-		onLink := g.IsLinkLocalUnicast()
-		for _, a := range c.Addrs {
-			if a.Addr() == g {
-				return fmt.Errorf("gateway %v is the host's own address", g)
-			}
-			onLink = onLink || a.Contains(g)
-		}
-		if !onLink {
-			return fmt.Errorf("gateway %v is not on the link of any address of the host", g)
-		}
 	}
 	return nil
 }
@@ -157,25 +147,38 @@ func open(c Config) (*Host, error) {
 	if c.HAL != "" {
 		dev, err := h.openDevice(c, faults)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, h.closePcap())
 		}
-		config.Interfaces = []stack.Interface{{Name: c.HAL, Device: dev, Addrs: c.Addrs, MTU: c.MTU}}
+		config.Interfaces = []stack.Interface{{Device: dev, Addrs: c.Addrs, MTU: c.MTU}}
 	}
-	if h.stack, err = stack.New(config); err != nil {
+	if h.stack, err = stack.New(config); err != nil { // it has closed the device
 		return nil, errors.Join(err, h.closePcap())
 	}
 	h.lib = api.New(h.stack, api.Config{Logger: c.Logger})
 	return h, nil
 }
 
-// openDevice opens the device with what is wrapped around it.
-func (h *Host) openDevice(c Config, faults wrap.Faults) (hal.Device, error) {
-	dev, err := hal.Open(c.HAL)
-	if err != nil {
+// openDevice opens the device with what is wrapped around it. The capture is
+// opened first: a wrong file name must not cost a device.
+func (h *Host) openDevice(c Config, faults wrap.Faults) (dev hal.Device, err error) {
+	if _, err := hal.ParseSpec(c.HAL); err != nil {
+		return nil, err
+	}
+	var capture io.WriteCloser
+	if c.Pcap != "" {
+		if capture, err = wrap.OpenPcap(c.Pcap); err != nil {
+			return nil, err
+		}
+		h.pcap = capture
+	}
+	if dev, err = hal.Open(c.HAL); err != nil {
 		return nil, err
 	}
 	if c.Faults != "" {
 		dev = wrap.Inject(dev, wrap.InjectOptions{Faults: faults, Seed: c.Seed})
+	}
+	if capture != nil {
+		dev = wrap.Pcap(dev, pcapng.NewWriter(capture, "ringtail"), wrap.PcapOptions{})
 	}
 	return dev, nil
 }
@@ -186,8 +189,6 @@ func (h *Host) closePcap() error {
 	}
 	return h.pcap.Close()
 }
-
-var _ = os.Stdout
 
 // Ready waits until the host's addresses are known to be its own alone and can
 // be used, which takes about a second with IPv6 (duplicate address detection, RFC

@@ -7,20 +7,16 @@ import (
 	"net"
 	"strconv"
 	"sync"
-)
 
-// A Net opens the sockets of the net face.
-type Net interface {
-	Listen(network, address string) (net.Listener, error)
-	ListenPacket(network, address string) (net.PacketConn, error)
-}
+	"github.com/ringtail-net/ringtail/api"
+)
 
 // ServeNet serves on the net face until ctx ends, and then returns nil with
 // everything closed. It calls ready, if it is not nil, once all services listen.
-func (s *Services) ServeNet(ctx context.Context, n Net, ready func()) error {
+func (s *Services) ServeNet(ctx context.Context, n *api.Net, ready func()) error {
 	f := &netFace{Services: s, conns: map[net.Conn]struct{}{}}
 	defer f.stop()
-	if err := f.listen(n); err != nil {
+	if err := f.listen(ctx, n); err != nil {
 		return err
 	}
 	if ready != nil {
@@ -46,7 +42,10 @@ type netFace struct {
 }
 
 // listen opens all services and starts their goroutines.
-func (f *netFace) listen(n Net) error {
+func (f *netFace) listen(ctx context.Context, n *api.Net) error {
+	// As package net does: what is in TIME-WAIT from an earlier run is no reason
+	// to refuse.
+	config := api.ListenConfig{Net: n, Backlog: backlog, Options: []api.Option{api.ReuseAddr(true)}}
 	f.failed = make(chan error, 1)
 	for _, l := range []struct {
 		port    int
@@ -57,18 +56,18 @@ func (f *netFace) listen(n Net) error {
 		{discardPort, &f.discard, f.swallow},
 		{chargenPort, &f.chargen, f.generate},
 	} {
-		ln, err := n.Listen("tcp", address(l.port))
+		ln, err := config.Listen(ctx, "tcp", address(l.port))
 		if err != nil {
 			return err
 		}
 		f.start(ln, func() error { return f.accept(ln, l.counter, l.serve) })
 	}
-	pc, err := n.ListenPacket("udp", address(echoPort))
+	pc, err := config.ListenPacket(ctx, "udp", address(echoPort))
 	if err != nil {
 		return err
 	}
 	f.start(pc, func() error { return f.echoDatagrams(pc) })
-	ln, err := n.Listen("tcp", address(httpPort))
+	ln, err := config.Listen(ctx, "tcp", address(httpPort))
 	if err != nil {
 		return err
 	}

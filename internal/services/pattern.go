@@ -52,6 +52,9 @@ var chargenPattern = func() pattern {
 	return newPattern(period)
 }()
 
+// Bytes reads what /bytes/N sends, for n = N.
+func Bytes(n int64) io.Reader { return &patternReader{pattern: primePattern, size: n} }
+
 // A patternReader reads the first size bytes of a pattern. It never blocks.
 type patternReader struct {
 	pattern

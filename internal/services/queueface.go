@@ -181,6 +181,11 @@ func (f *queueFace) bind(n api.Network, port uint16) (api.QD, error) {
 	if err != nil {
 		return 0, err
 	}
+	if n == api.TCP {
+		// As package net does: what is in TIME-WAIT from an earlier run is
+		// no reason to refuse. A transport without the option has no such state.
+		_ = f.lib.SetOption(qd, api.ReuseAddr(true))
+	}
 	if err := f.lib.Bind(qd, netip.AddrPortFrom(netip.IPv6Unspecified(), port)); err != nil {
 		f.lib.Close(qd)
 		return 0, fmt.Errorf("%s port %d: %w", n, port, err)

@@ -217,7 +217,7 @@ func testSums(t *testing.T, b *testbed) {
 		{"chunked", -1, nil},
 		{"asking first", size, http.Header{"Expect": {"100-continue"}}},
 	} {
-		r, _ := http.NewRequest("POST", b.url("/sum"), io.NopCloser(&patternReader{pattern: primePattern, size: size}))
+		r, _ := http.NewRequest("POST", b.url("/sum"), io.NopCloser(Bytes(size)))
 		r.ContentLength = test.length
 		if test.header != nil {
 			r.Header = test.header
@@ -241,7 +241,7 @@ func testMany(t *testing.T, b *testbed) {
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
-			resp, err := web.Post(b.url("/sum"), "", &patternReader{pattern: primePattern, size: size})
+			resp, err := web.Post(b.url("/sum"), "", Bytes(size))
 			if err != nil {
 				t.Error(err)
 				return
@@ -326,7 +326,7 @@ func testBigSum(t *testing.T, b *testbed) {
 		size = 100 << 20
 	}
 	web := b.browser(t, 1)
-	resp, err := web.Post(b.url("/sum"), "", &patternReader{pattern: primePattern, size: size})
+	resp, err := web.Post(b.url("/sum"), "", Bytes(size))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +351,7 @@ func testBigSum(t *testing.T, b *testbed) {
 // sumOf is what /sum says of the first size bytes of the pattern.
 func sumOf(size int64) string {
 	up := &upload{sha256.New()}
-	io.Copy(up, &patternReader{pattern: primePattern, size: size})
+	io.Copy(up, Bytes(size))
 	b, _ := io.ReadAll(up.reply().body)
 	return string(b)
 }

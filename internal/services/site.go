@@ -88,7 +88,7 @@ func (s *Services) page(path string) (reply, bool) {
 		status: http.StatusOK,
 		typ:    "application/octet-stream",
 		size:   int64(n),
-		body:   &patternReader{pattern: primePattern, size: int64(n)},
+		body:   Bytes(int64(n)),
 	}, true
 }
 
