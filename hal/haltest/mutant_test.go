@@ -139,7 +139,7 @@ var mutants = map[string]mutant{
 	"receive": onRx(func(q hal.RxQueue, fs []hal.Frame) (int, error) {
 		n, err := q.Rx(fs)
 		if n > 0 {
-			fs[0].Data = fs[0].Data[:len(fs[0].Data)-1]
+			fs[0].Data[50] ^= 1
 		}
 		return n, err
 	}),
