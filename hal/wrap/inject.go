@@ -3,6 +3,7 @@ package wrap
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -123,15 +124,16 @@ func (d *Injector) Queue(i int) (hal.RxQueue, hal.TxQueue, error) {
 	}
 	info := d.inner.Info()
 	q := &injectQueue{
-		rx: injectRx{lane: d.newLane(Rx, i), inner: rx, frames: make([]hal.Frame, burst+info.MaxChain)},
-		tx: injectTx{lane: d.newLane(Tx, i), inner: tx, headroom: info.Headroom, frames: make([]hal.Frame, burst+info.MaxChain)},
+		rx: injectRx{lane: d.newLane(Rx, i, math.MaxInt), inner: rx, frames: make([]hal.Frame, burst+info.MaxChain)},
+		tx: injectTx{lane: d.newLane(Tx, i, hal.EthernetHeaderLen+info.MTU), inner: tx, headroom: info.Headroom, frames: make([]hal.Frame, burst+info.MaxChain)},
 	}
 	d.queues[i] = q
 	return &q.rx, &q.tx, nil
 }
 
-func (d *Injector) newLane(dir Dir, queue int) *lane {
+func (d *Injector) newLane(dir Dir, queue, longest int) *lane {
 	return &lane{
+		max:   longest,
 		dev:   d,
 		link:  NewLink(d.opts.Faults, &d.rules, dir),
 		rnd:   rand.New(rand.NewPCG(d.opts.Seed, uint64(dir)<<32|uint64(queue))),

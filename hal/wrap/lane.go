@@ -16,6 +16,7 @@ type lane struct {
 	dev  *Injector
 	link *Link
 	rnd  *rand.Rand
+	max  int // longest frame
 
 	hold    hold
 	count   laneCounts
@@ -49,6 +50,11 @@ func (l *lane) absorb(chain []hal.Frame, now time.Time) bool {
 		buf := l.bufs.take(l.cutter.Len())
 		l.out[0] = hal.NewFrame(buf, 0, len(buf), 0)
 		l.cutter.Next(l.out[:])
+		if len(buf) > l.max {
+			l.count.drops[dropTooLong].Add(1)
+			l.bufs.give(buf)
+			continue
+		}
 		l.send(held{packet: buf, valid: meta.CsumValid || meta.NeedsCsum}, now)
 	}
 	l.cutting = false
