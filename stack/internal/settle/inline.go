@@ -103,7 +103,8 @@ type layout struct {
 func layoutOf(protocol reflect.Type) (l layout, err error) {
 	field := func(t reflect.Type, name string, ok func(reflect.Type) bool) reflect.StructField {
 		f, found := t.FieldByName(name)
-		if err == nil && (!found || !ok(f.Type)) {
+		// The offset of a promoted field counts from the struct it is in.
+		if err == nil && (!found || len(f.Index) != 1 || !ok(f.Type)) {
 			err = fmt.Errorf("%w: field %s of %v", ErrLayout, name, t)
 		}
 		if err != nil {

@@ -2,13 +2,16 @@ package settle
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
+	"runtime"
 	"testing"
 	"unsafe"
 
 	"gvisor.dev/gvisor/pkg/sleep"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
 // These stand for gVisor's types as Inline knows them.
@@ -58,9 +61,15 @@ func TestLayoutMismatch(t *testing.T) {
 		"empty":                 reflect.TypeFor[*struct{}](),
 		"dispatcher renamed":    reflect.TypeFor[*struct{ dispatch knownDispatcher }](),
 		"dispatcher by pointer": reflect.TypeFor[*struct{ dispatcher *knownDispatcher }](),
-		"processors renamed":    reflect.TypeFor[*struct{ dispatcher struct{ workers []knownProcessor } }](),
-		"processors an array":   reflect.TypeFor[*struct{ dispatcher struct{ processors [2]knownProcessor } }](),
-		"processors a map":      reflect.TypeFor[*struct{ dispatcher struct{ processors map[int]knownProcessor } }](),
+		"processors renamed": reflect.TypeFor[*struct {
+			dispatcher struct{ workers []knownProcessor }
+		}](),
+		"processors an array": reflect.TypeFor[*struct {
+			dispatcher struct{ processors [2]knownProcessor }
+		}](),
+		"processors a map": reflect.TypeFor[*struct {
+			dispatcher struct{ processors map[int]knownProcessor }
+		}](),
 		"processors pointers":   reflect.TypeFor[*with[*knownProcessor]](),
 		"processors no structs": reflect.TypeFor[*with[int]](),
 		"sleeper renamed": reflect.TypeFor[*with[struct {
@@ -72,7 +81,7 @@ func TestLayoutMismatch(t *testing.T) {
 			newEndpointWaker, closeWaker sleep.Waker
 		}]](),
 		"waker renamed": reflect.TypeFor[*with[struct {
-			sleeper                   sleep.Sleeper
+			sleeper                     sleep.Sleeper
 			newSegmentWaker, closeWaker sleep.Waker
 		}]](),
 		"close waker missing": reflect.TypeFor[*with[struct {
@@ -106,18 +115,46 @@ func TestLayoutMismatch(t *testing.T) {
 }
 
 // wrapped is gVisor's TCP with another layout.
-type wrapped struct{ stack.TransportProtocol }
+type wrapped struct {
+	stack.TransportProtocol
+	queuer
+}
 
-// TestUnknownLayout has Inline refuse a stack, which then must be as if nothing
-// had been: the barrier takes it.
+// queuer is what gVisor's demultiplexer asks for beside TransportProtocol.
+type queuer interface {
+	QueuePacket(stack.TransportEndpoint, stack.TransportEndpointID, *stack.PacketBuffer)
+}
+
+func wrap(st *stack.Stack) stack.TransportProtocol {
+	p := tcp.NewProtocol(st)
+	return &wrapped{p, p.(queuer)}
+}
+
+// TestUnknownLayout has Inline refuse a stack. It must be as if nothing had
+// been, so that the barrier can take it.
 func TestUnknownLayout(t *testing.T) {
-	defer checkProcessors(t, processors())
-	fallback := form{"barrier after inline", func(st *stack.Stack) (Settler, error) {
-		other := newStack(stack.Options{TransportProtocols: []stack.TransportProtocolFactory{
-			func(st *stack.Stack) stack.TransportProtocol { return &wrapped{tcp.NewProtocol(st)} },
-		}})
-		*st = *other
-		return nil, nil
-	}}
-	_ = fallback
+	refused := form{
+		name: "barrier after inline",
+		tcp:  wrap,
+		make: func(st *stack.Stack) (Settler, error) {
+			if _, err := Inline(st); !errors.Is(err, ErrLayout) {
+				return nil, fmt.Errorf("Inline: %v, want ErrLayout", err)
+			}
+			return Barrier(st), nil
+		},
+	}
+	w := newWorld(t, refused, 1, 0)
+	defer w.close()
+	if err := awaitProcessors(2 * runtime.GOMAXPROCS(0)); err != nil {
+		t.Errorf("two stacks that Inline has refused: %v", err)
+	}
+	exchange(t, w, 64<<10)
+}
+
+func TestNoTCP(t *testing.T) {
+	st := newStack(udp.NewProtocol, stack.Options{})
+	defer st.Destroy()
+	if _, err := Inline(st); !errors.Is(err, ErrLayout) {
+		t.Errorf("Inline of a stack without TCP: %v, want ErrLayout", err)
+	}
 }

@@ -7,19 +7,22 @@ import (
 
 	"go.uber.org/goleak"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// form is a way to settle. Both have to stand the same tests.
+// form is a way to settle.
 type form struct {
 	name string
 	make func(*stack.Stack) (Settler, error)
+	tcp  stack.TransportProtocolFactory
 }
 
+// forms have to stand the same tests.
 var forms = []form{
-	{"inline", Inline},
-	{"barrier", func(st *stack.Stack) (Settler, error) { return Barrier(st), nil }},
+	{"inline", Inline, tcp.NewProtocol},
+	{"barrier", func(st *stack.Stack) (Settler, error) { return Barrier(st), nil }, tcp.NewProtocol},
 }
 
 func forEachForm(t *testing.T, f func(t *testing.T, form form)) {

@@ -13,7 +13,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // world is two hosts, the wire between them and their time. All of it is
@@ -126,7 +125,7 @@ func newHost(t testing.TB, w *world, i int, form form, seed int64) *host {
 	t.Helper()
 	h := &host{w: w, i: i, addr: tcpip.AddrFrom4([4]byte{10, 0, 0, byte(1 + i)})}
 	random := &source{r: rand.New(rand.NewSource(seed + int64(i)))}
-	h.st = newStack(stack.Options{Clock: clock{h}, RandSource: random, SecureRNG: random})
+	h.st = newStack(form.tcp, stack.Options{Clock: clock{h}, RandSource: random, SecureRNG: random})
 	var err error
 	if h.settler, err = form.make(h.st); err != nil {
 		t.Fatal(err)
@@ -145,11 +144,9 @@ func newHost(t testing.TB, w *world, i int, form form, seed int64) *host {
 }
 
 // newStack makes a stack with TCP over IPv4.
-func newStack(o stack.Options) *stack.Stack {
+func newStack(tcp stack.TransportProtocolFactory, o stack.Options) *stack.Stack {
 	o.NetworkProtocols = []stack.NetworkProtocolFactory{ipv4.NewProtocol}
-	if o.TransportProtocols == nil {
-		o.TransportProtocols = []stack.TransportProtocolFactory{tcp.NewProtocol}
-	}
+	o.TransportProtocols = []stack.TransportProtocolFactory{tcp}
 	return stack.New(o)
 }
 
