@@ -2,6 +2,7 @@ package wrap_test
 
 import (
 	"io"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,10 @@ func TestWrappersKeepTheContract(t *testing.T) {
 			return turn(t, wrap.Inject(d, wrap.InjectOptions{Faults: delayed}))
 		}},
 		{"pcap", func(_ *testing.T, d hal.Device) hal.Device { return capture(d) }},
+		{"trace", func(_ *testing.T, d hal.Device) hal.Device {
+			return wrap.Trace(d, slog.New(slog.NewTextHandler(io.Discard, nil)), wrap.TraceOptions{})
+		}},
+		{"stats", func(_ *testing.T, d hal.Device) hal.Device { return wrap.Stats(d) }},
 		{"pcap of faults", func(_ *testing.T, d hal.Device) hal.Device {
 			return capture(wrap.Inject(d, wrap.InjectOptions{}))
 		}},

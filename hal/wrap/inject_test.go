@@ -3,6 +3,8 @@ package wrap
 import (
 	"bytes"
 	"errors"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/offload"
+	"github.com/ringtail-net/ringtail/hal/wrap/pcapng"
 )
 
 // number is a wire frame that can be told from others.
@@ -454,26 +457,41 @@ func TestInjectSameSeedSameTraffic(t *testing.T) {
 	}
 }
 
-// Everything optional that the inner device can do must be found through the
-// wrapper; of what the wrapper changes, only its own form.
+// Everything optional that a device can do must be found through any wrapper.
 func TestWrappersHideNothing(t *testing.T) {
-	f := newFake()
-	dev := Inject(f, InjectOptions{})
-	if err := hal.SetLocal(dev, hal.Local{DHCP: true}); err != nil || len(f.steer) != 1 {
-		t.Errorf("SetLocal through the wrapper: %v, %d calls", err, len(f.steer))
-	}
-	if _, ok := hal.As[*fake](dev); !ok {
-		t.Error("the device is not found")
-	}
-	rx, tx := queues(t, dev)
-	if _, ok := hal.As[fakeRx](rx); !ok {
-		t.Error("the receive half is not found")
-	}
-	if _, ok := hal.As[fakeTx](tx); !ok {
-		t.Error("the transmit half is not found")
-	}
-	rx2, tx2 := queues(t, dev)
-	if rx2 != rx || tx2 != tx {
-		t.Error("Queue gives other halves the second time")
+	for name, wrap := range map[string]func(hal.Device) hal.Device{
+		"faults": func(d hal.Device) hal.Device { return Inject(d, InjectOptions{}) },
+		"pcap": func(d hal.Device) hal.Device {
+			return Pcap(d, pcapng.NewWriter(io.Discard, ""), PcapOptions{})
+		},
+		"trace": func(d hal.Device) hal.Device { return Trace(d, slog.New(slog.DiscardHandler), TraceOptions{}) },
+		"stats": func(d hal.Device) hal.Device { return Stats(d) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake()
+			dev := wrap(f)
+			if err := hal.SetLocal(dev, hal.Local{DHCP: true}); err != nil || len(f.steer) != 1 {
+				t.Errorf("SetLocal through the wrapper: %v, %d calls", err, len(f.steer))
+			}
+			if _, ok := hal.As[*fake](dev); !ok {
+				t.Error("the device is not found")
+			}
+			rx, tx := queues(t, dev)
+			if _, ok := hal.As[fakeRx](rx); !ok {
+				t.Error("the receive half is not found")
+			}
+			if _, ok := hal.As[fakeTx](tx); !ok {
+				t.Error("the transmit half is not found")
+			}
+			if n, ok := hal.As[hal.Notifier](tx); !ok {
+				t.Error("the transmit half's Notifier is not found")
+			} else if n.Notify(func() {}); f.notify == nil {
+				t.Error("Notify does not reach the device")
+			}
+			rx2, tx2 := queues(t, dev)
+			if rx2 != rx || tx2 != tx {
+				t.Error("Queue gives other halves the second time")
+			}
+		})
 	}
 }
