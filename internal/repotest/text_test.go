@@ -1,0 +1,224 @@
+package repotest
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/token"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// machinePath finds the home directories and work trees that slip into text by
+// pasting. "/home/me" is nobody's.
+var machinePath = regexp.MustCompile(`(?:^|[^\w.])/(?:work|home|root)/\w+`)
+
+func TestNoMachineInTheText(t *testing.T) {
+	r := repo(t)
+	out, err := exec.Command("go", "env", "GOPROXY").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, _, _ := strings.Cut(strings.TrimSpace(string(out)), ",")
+	host := ""
+	if u, err := url.Parse(proxy); err == nil {
+		host = u.Host
+	}
+	for _, f := range r.texts {
+		if f.name == "go.sum" {
+			continue
+		}
+		for i, line := range strings.Split(string(f.data), "\n") {
+			if m := machinePath.FindString(line); m != "" && !strings.HasSuffix(m, "/home/me") {
+				t.Errorf("%s:%d: %q: a path of one machine means nothing on another", f.name, i+1, strings.TrimSpace(line))
+			}
+			if host != "" && strings.Contains(line, host) {
+				t.Errorf("%s:%d names %s, this machine's module proxy: everybody has their own", f.name, i+1, host)
+			}
+		}
+	}
+}
+
+// link is an inline link of Markdown.
+var link = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+
+func TestLinks(t *testing.T) {
+	r := repo(t)
+	anchors := map[string]map[string]bool{}
+	for _, f := range r.texts {
+		if path.Ext(f.name) == ".md" {
+			anchors[f.name] = headings(string(f.data))
+		}
+	}
+	for _, f := range r.texts {
+		if path.Ext(f.name) != ".md" {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(prose(string(f.data)), -1) {
+			u, err := url.Parse(m[1])
+			if err != nil || u.Scheme != "" {
+				continue
+			}
+			target := f.name
+			if u.Path != "" {
+				target = path.Join(path.Dir(f.name), u.Path)
+			}
+			if _, err := os.Stat(filepath.Join(r.root, filepath.FromSlash(target))); err != nil {
+				t.Errorf("%s links to %s, which is not there", f.name, m[1])
+			} else if u.Fragment != "" && path.Ext(target) == ".md" && !anchors[target][u.Fragment] {
+				t.Errorf("%s links to %s, and %s has no such heading", f.name, m[1], target)
+			}
+		}
+	}
+}
+
+// prose returns a document without its blocks of code.
+func prose(doc string) string {
+	var b strings.Builder
+	code := false
+	for line := range strings.Lines(doc) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			code = !code
+			continue
+		}
+		if !code {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// headings returns the anchors of a document, made as GitHub makes them.
+func headings(doc string) map[string]bool {
+	m := map[string]bool{}
+	for line := range strings.Lines(prose(doc)) {
+		if !strings.HasPrefix(line, "#") {
+			continue
+		}
+		m[strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(strings.TrimLeft(line, "#")))] = true
+	}
+	return m
+}
+
+// TestCodeInDocumentsIsCompiled keeps the Go code of the README from rotting:
+// each block stands in a file that is compiled, but for its indentation.
+func TestCodeInDocumentsIsCompiled(t *testing.T) {
+	r := repo(t)
+	var compiled strings.Builder
+	for _, f := range r.files {
+		compiled.WriteString(flat(string(f.data)))
+	}
+	data, err := os.ReadFile(filepath.Join(r.root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(data), "```go\n")[1:]
+	if len(blocks) == 0 {
+		t.Error("README.md shows no Go code")
+	}
+	for _, b := range blocks {
+		code, _, _ := strings.Cut(b, "```")
+		if !strings.Contains(compiled.String(), flat(code)) {
+			t.Errorf("README.md shows code that stands in no Go file of the module: quote an Example that is compiled\n%s", code)
+		}
+	}
+}
+
+// flat is text without indentation and empty lines.
+func flat(code string) string {
+	var b strings.Builder
+	for line := range strings.Lines(code) {
+		if line = strings.TrimSpace(line); line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
+}
+
+func TestReadmeBeginsWithTheTwoCommands(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(repo(t).root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "```sh\n")
+	block, _, _ := strings.Cut(rest, "```")
+	var commands []string
+	for line := range strings.Lines(block) {
+		command, _, _ := strings.Cut(line, "#")
+		commands = append(commands, strings.TrimSpace(command))
+	}
+	if len(commands) != 2 || commands[0] != "go run ./cmd/ringtail demo" || commands[1] != "go test ./..." {
+		t.Errorf("the first commands of README.md are %q: must be the demo and the tests, which work on a fresh clone", commands)
+	}
+}
+
+func TestModuleFile(t *testing.T) {
+	r := repo(t)
+	cmd := exec.Command("go", "mod", "edit", "-json")
+	cmd.Dir = r.root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Module           struct{ Path string }
+		Go               string
+		Require          []struct{ Path, Version string }
+		Replace, Exclude []any
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	if mod.Module.Path != module {
+		t.Errorf("go.mod: the module is %s, not %s", mod.Module.Path, module)
+	}
+	if len(mod.Replace)+len(mod.Exclude) > 0 {
+		t.Error("go.mod has replace or exclude: they do not work for those who import the module")
+	}
+	pin := ""
+	for _, m := range mod.Require {
+		if m.Path == "gvisor.dev/gvisor" {
+			pin = m.Version
+		}
+	}
+	if tested := constant(r, "stack/internal/settle", "Tested"); pin == "" || pin != tested {
+		t.Errorf("go.mod requires gVisor %q, and stack/internal/settle.Tested is %q: "+
+			"every build would fall back to the barrier. Bump both, by .ci/bump-gvisor", pin, tested)
+	}
+	readme, err := os.ReadFile(filepath.Join(r.root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "Go "+mod.Go) {
+		t.Errorf("README.md does not say that Go %s is needed, as go.mod does", mod.Go)
+	}
+}
+
+// constant returns the value of a string constant of a package.
+func constant(r *tree, pkg, name string) (value string) {
+	for _, f := range r.packages()[pkg] {
+		ast.Inspect(f.File, func(n ast.Node) bool {
+			if v, ok := n.(*ast.ValueSpec); ok && v.Names[0].Name == name && len(v.Values) == 1 {
+				if lit, ok := v.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					value = strings.Trim(lit.Value, `"`)
+				}
+			}
+			return true
+		})
+	}
+	return value
+}
