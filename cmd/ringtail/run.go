@@ -29,8 +29,13 @@ func usageError(format string, args ...any) error {
 	return asUsage(fmt.Errorf(format, args...))
 }
 
-// asUsage makes err lead to exit code 2, its text unchanged.
-func asUsage(err error) error { return usage{err} }
+// asUsage makes err, if it is one, lead to exit code 2, its text unchanged.
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usage{err}
+}
 
 type usage struct{ error }
 
@@ -50,12 +55,14 @@ func run(ctx context.Context, args []string, con console) (code int) {
 	}()
 	root := newRoot(con)
 	root.SetArgs(args)
+	understood := false // the command line, as far as cobra looks at it
+	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(con.err, "ringtail: %s\n", oneLine(err))
-	if errors.Is(err, errUsage) || errors.Is(err, ringtail.ErrConfig) {
+	if !understood || errors.Is(err, errUsage) || errors.Is(err, ringtail.ErrConfig) {
 		return 2
 	}
 	return 1
@@ -91,10 +98,13 @@ Exit codes: 0 all went well, 1 something failed, 2 bad usage or bad input.`,
 	root.SetIn(con.in)
 	root.SetOut(con.out)
 	root.SetErr(con.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(err) })
 	root.AddCommand(newDemo(con), newServe(con), newPing(con), newNC(con), newDrivers(con), newVersion(con))
 	for _, c := range root.Commands() {
 		addOptionSources(c, con)
+	}
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.RunE = root.RunE // without it cobra takes any word for a call for help
 	}
 	return root
 }

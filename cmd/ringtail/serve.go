@@ -79,7 +79,7 @@ func (h *hostFlags) open(ctx context.Context, con console) (*ringtail.Host, erro
 	case h.cfg.HAL == "":
 		return nil, usageError("which device? --hal is missing, as in --hal tap:rt0?host=10.77.0.1/24 (see ringtail drivers)")
 	case len(h.cfg.Addrs) == 0:
-		return nil, usageError("which address? --addr is missing, as in --addr 10.77.0.2/24")
+		return nil, usageError("which address? --addr is missing, as in --addr 10.77.0.2/24 or fd00::2/64")
 	}
 	h.cfg.Logger = h.logger(con)
 	host, err := ringtail.Open(h.cfg)
