@@ -295,7 +295,7 @@ func (q *streamTx) Tx(fs []hal.Frame) (int, error) {
 func (q *streamTx) fits(chain []hal.Frame) (reason, bool) {
 	f := &chain[0]
 	switch {
-	case len(chain) > 1:
+	case len(chain) > 1, f.More:
 		return txChained, false
 	case len(f.Data) < hal.EthernetHeaderLen:
 		return txRunt, false

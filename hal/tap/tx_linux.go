@@ -105,7 +105,7 @@ func (q *txQueue) send(chain []hal.Frame) (reason, error) {
 	f := &chain[0]
 	size := len(f.Data)
 	switch {
-	case len(chain) > 1:
+	case len(chain) > 1, f.More:
 		return txChained, errDropped
 	case size < hal.EthernetHeaderLen:
 		return txRunt, errDropped

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,19 +27,19 @@ type Far struct {
 }
 
 // Far opens a packet socket on an interface of the namespace. It is closed when
-// the test ends.
-func (n *Namespace) Far(ifname string) *Far {
-	n.t.Helper()
+// t ends, which may be a part of the test that the lab is for.
+func (n *Namespace) Far(t testing.TB, ifname string) *Far {
+	t.Helper()
 	var fd int
 	err := n.Do(func() (err error) {
 		fd, err = packetSocket(ifname)
 		return err
 	})
 	if err != nil {
-		n.t.Fatalf("netlab: packet socket on %s in %s: %v", ifname, n.name, err)
+		t.Fatalf("netlab: packet socket on %s in %s: %v", ifname, n.name, err)
 	}
 	f := &Far{file: os.NewFile(uintptr(fd), "packet:"+ifname), buf: make([]byte, 1<<17)}
-	n.t.Cleanup(func() { f.file.Close() })
+	t.Cleanup(func() { f.file.Close() })
 	return f
 }
 

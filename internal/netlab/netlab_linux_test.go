@@ -128,7 +128,7 @@ func TestFar(t *testing.T) {
 	lab := New(t)
 	a, b := lab.Namespace("a"), lab.Namespace("b")
 	lab.Veth(Port{NS: a, Name: "eth0"}, Port{NS: b, Name: "eth0"})
-	from, to := a.Far("eth0"), b.Far("eth0")
+	from, to := a.Far(t, "eth0"), b.Far(t, "eth0")
 	// An EtherType for experiments (IEEE Std 802), so that only we speak it.
 	frame := append([]byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5"), bytes.Repeat([]byte("x"), 50)...)
 	blank := hal.Meta{NeedsCsum: true, CsumStart: 34, CsumOffset: 6}

@@ -51,7 +51,7 @@ func (n *Namespace) Command(string, ...string) *exec.Cmd { return nil }
 func (n *Namespace) Run(string, ...string) string { return "" }
 
 // Far opens a packet socket on an interface of the namespace.
-func (n *Namespace) Far(string) *Far { return nil }
+func (n *Namespace) Far(testing.TB, string) *Far { return nil }
 
 // Far is a packet socket on an interface.
 type Far struct{}
