@@ -58,25 +58,19 @@ var closeRules = []rule{
 		far:  true,
 		run: func(l *lab) {
 			l.must(l.farSend(1, minPacket))
-			burst := make([]hal.Frame, max(32, l.info.MaxChain))
-			held := 0
-			l.must(eventually(func() (bool, error) {
-				n, err := l.rx.Rx(burst)
-				held = n
-				return n > 0, err
-			}))
+			rx, held := l.hold(1)
 			n, err := l.tx.Alloc(l.fs, minPacket)
 			l.must(err)
 			l.dev.abandon()
 			l.must(l.dev.Close())
 			sum := 0
-			for _, f := range append(burst[:held:held], l.fs[:n]...) {
+			for _, f := range append(held[:len(held):len(held)], l.fs[:n]...) {
 				for _, b := range f.Data {
 					sum += int(b)
 				}
 			}
-			l.Logf("%d received and %d allocated frames, bytes add up to %d", held, n, sum)
-			l.rx.Release(burst[:held])
+			l.Logf("%d received and %d allocated frames, bytes add up to %d", len(held), n, sum)
+			rx.Release(held)
 			l.tx.Release(l.fs[:n])
 		},
 	},

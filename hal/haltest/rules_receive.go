@@ -86,20 +86,14 @@ var receiveRules = []rule{
 		far:  true,
 		run: func(l *lab) {
 			for r := range 64 { // a leak would show
-				var held []hal.Frame
 				for i := range window {
 					l.must(l.farSend(r*window+i, minPacket))
 				}
-				l.must(eventually(func() (bool, error) {
-					burst := make([]hal.Frame, max(window, l.info.MaxChain))
-					n, err := l.rx.Rx(burst)
-					held = append(held, burst[:n]...)
-					return len(held) >= window, err
-				}))
-				l.rx.Release(held[1:2])
-				l.rx.Release(held[2:])
-				l.rx.Release(held[:1])
-				l.rx.Release(nil)
+				rx, held := l.hold(window)
+				rx.Release(held[1:2])
+				rx.Release(held[2:])
+				rx.Release(held[:1])
+				rx.Release(nil)
 			}
 		},
 	},
@@ -109,6 +103,34 @@ var receiveRules = []rule{
 		far:  true,
 		run:  bothWays,
 	},
+}
+
+// hold receives until a queue, whichever the flow is on, has lent n frames. What
+// other queues gave is noise.
+func (l *lab) hold(n int) (hal.RxQueue, []hal.Frame) {
+	l.Helper()
+	held := make([][]hal.Frame, len(l.in.rx))
+	full := -1
+	l.must(eventually(func() (bool, error) {
+		for i, rx := range l.in.rx {
+			burst := make([]hal.Frame, max(window, l.info.MaxChain))
+			got, err := rx.Rx(burst)
+			if err != nil {
+				return false, err
+			}
+			if held[i] = append(held[i], burst[:got]...); len(held[i]) >= n {
+				full = i
+				return true, nil
+			}
+		}
+		return false, nil
+	}))
+	for i, rx := range l.in.rx {
+		if i != full {
+			rx.Release(held[i])
+		}
+	}
+	return l.in.rx[full], held[full]
 }
 
 // wantOf expects packet seq of one flow among several.
