@@ -38,12 +38,15 @@ func burst(t testing.TB, tx, rx *station, out, in []hal.Frame) {
 }
 
 func TestNoAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool forget at random")
+	}
 	tx, rx := pair(t, Config{})
 	out, in := make([]hal.Frame, 32), make([]hal.Frame, 32)
 	burst(t, tx, rx, out, in)
-	// The pool of buffers may be emptied by a collection: less than one
-	// allocation a packet is what can be promised, none is what is seen.
-	if n := testing.AllocsPerRun(1000, func() { burst(t, tx, rx, out, in) }); n > 1 {
+	// A garbage collection may empty the pool of buffers, which the average
+	// over so many runs does not show.
+	if n := testing.AllocsPerRun(1000, func() { burst(t, tx, rx, out, in) }); n > 0 {
 		t.Errorf("%v allocations for a burst of 32 packets", n)
 	}
 }
