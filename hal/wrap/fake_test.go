@@ -67,11 +67,8 @@ func (f *fake) SetLocal(l hal.Local) error {
 
 func (f *fake) Stats() hal.Stats { return hal.Stats{Drops: map[string]uint64{"rx-fake": 3}} }
 
-// chain makes frames of at most 512 bytes for size bytes.
+// chain makes frames for size bytes, and returns 0 if there are too few.
 func (f *fake) chain(fs []hal.Frame, size int) int {
-	if hal.EthernetHeaderLen+f.info.MTU < size && f.info.GSOMax < size {
-		return -1
-	}
 	each := max(hal.Contiguous, (size+f.info.MaxChain-1)/f.info.MaxChain)
 	n := 0
 	for ok := true; ok; ok = size > 0 {
@@ -100,10 +97,7 @@ func (r fakeRx) Rx(fs []hal.Frame) (int, error) {
 	total := 0
 	for len(r.in) > 0 {
 		p := r.in[0]
-		save := r.info.GSOMax
-		r.info.GSOMax = 1 << 20
 		n := r.chain(fs[total:], len(p.data))
-		r.info.GSOMax = save
 		if n == 0 {
 			break
 		}
@@ -129,14 +123,13 @@ func (r fakeRx) Release(fs []hal.Frame) {
 func (t fakeTx) Alloc(fs []hal.Frame, size int) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	switch {
+	case t.closed:
 		return 0, hal.ErrClosed
-	}
-	n := t.chain(fs, size)
-	if n < 0 {
+	case size > max(hal.EthernetHeaderLen+t.info.MTU, t.info.GSOMax):
 		return 0, hal.ErrTooLong
 	}
-	return n, nil
+	return t.chain(fs, size), nil
 }
 
 func (t fakeTx) Tx(fs []hal.Frame) (int, error) {

@@ -137,11 +137,9 @@ func (l *Link) transmit(n int, now time.Time) (time.Time, bool) {
 	if l.faults.Rate == 0 {
 		return now, true
 	}
-	gone := 0
-	for gone < len(l.leaving) && !l.leaving[gone].After(now) {
-		gone++
+	for len(l.leaving) > 0 && !l.leaving[0].After(now) {
+		l.leaving = l.leaving[1:]
 	}
-	l.leaving = append(l.leaving[:0], l.leaving[gone:]...)
 	if len(l.leaving) >= l.faults.Queue {
 		return time.Time{}, false
 	}
