@@ -61,6 +61,45 @@ func TestInjectBackPressure(t *testing.T) {
 	}
 }
 
+// A burst is taken as far as there is room, the rest stays the caller's.
+func TestInjectTakesPartOfABurst(t *testing.T) {
+	f, clk := newFake(), newClock()
+	f.ring = 3
+	dev := Inject(f, InjectOptions{Now: clk.now, Hold: 32 << 10})
+	_, tx := queues(t, dev)
+	p := super(blankTCP(client4, server4, 0, 0, 0x10, payload(40*1460)), hal.GSOTCP4, 1460)
+	fs := make([]hal.Frame, 10)
+	for i := range fs {
+		if n, err := tx.Alloc(fs[i:i+1], len(p.data)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		fill(fs[i:i+1], p.data)
+		fs[i].Meta = p.meta
+	}
+	if n, err := tx.Tx(fs); n != 1 || err != nil {
+		t.Fatalf("Tx = %d, %v; want one, of which a part is sent", n, err)
+	}
+	for rest, rounds := fs[1:], 0; len(rest) > 0; rounds++ {
+		n, err := tx.Tx(rest)
+		if err != nil || rounds > 1000 {
+			t.Fatalf("round %d: %d left, %v", rounds, len(rest), err)
+		}
+		rest = rest[n:]
+		flush(t, tx)
+	}
+	for range 20 {
+		flush(t, tx)
+	}
+	for i, p := range f.out {
+		if seq := binary.BigEndian.Uint32(p.data[38:]); seq != uint32(i%40*1460) {
+			t.Fatalf("segment %d has sequence number %d", i, seq)
+		}
+	}
+	if len(f.out) != 400 || f.lent != 0 {
+		t.Errorf("%d of 400 segments were sent, %d frames are on loan", len(f.out), f.lent)
+	}
+}
+
 func TestInjectHoldIsBounded(t *testing.T) {
 	f, clk := newFake(), newClock()
 	f.info.GSOMax = 65549
