@@ -56,10 +56,21 @@ func newSleeper(t *testing.T, devs ...hal.Device) hal.Sleeper {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	if err := s.Wait(time.Time{}); err != nil { // the first one returns at once
-		t.Fatal(err)
-	}
+	ends(t, s, nil) // the first Wait returns at once
 	return s
+}
+
+// ends expects Wait to return before the guard.
+func ends(t *testing.T, s hal.Sleeper, want error) {
+	t.Helper()
+	select {
+	case err := <-waiting(s):
+		if !errors.Is(err, want) {
+			t.Fatalf("Wait returned %v, want %v", err, want)
+		}
+	case <-time.After(guard):
+		t.Fatal("Wait does not return")
+	}
 }
 
 // waiting runs Wait without a deadline and returns where its result will be.
