@@ -27,12 +27,11 @@ func adopt(c Config) (hal.Device, error) {
 			return nil, fmt.Errorf("fd=%d: %w", fd, err)
 		}
 	}
-	mac, err := o.see()
-	if err != nil {
+	if err := o.see(); err != nil {
 		return nil, err
 	}
 	o.fds = c.FDs
-	return newDevice(o, mac), nil
+	return newDevice(o), nil
 }
 
 // inspect checks that a descriptor is a TAP, and the same one as the first.
@@ -77,37 +76,33 @@ func (o *opening) readFraming() (err error) {
 	return nil
 }
 
-// see finds the interface, if it is in our namespace, and the address of our end.
-func (o *opening) see() (hal.MAC, error) {
+// see finds the interface, if it is in our namespace, and chooses the address of
+// our end.
+func (o *opening) see() error {
 	kernel, err := hardwareAddr(o.FDs[0])
 	if err != nil {
-		return hal.MAC{}, fmt.Errorf("fd=%d, interface %s: %w", o.FDs[0], o.Name, err)
+		return fmt.Errorf("fd=%d, interface %s: %w", o.FDs[0], o.Name, err)
 	}
 	if o.format.mtu = o.MTU; o.MTU == 0 {
 		o.format.mtu = defaultMTU
 	}
-	if nl, err := netlink.NewHandle(unix.NETLINK_ROUTE); err == nil {
-		o.nl = nl
-		if o.look() == nil && string(o.link.HardwareAddr) == string(kernel[:]) {
-			if err := o.fits(); err != nil {
-				nl.Close()
-				return hal.MAC{}, err
-			}
-			o.format.mtu = o.link.MTU
-		} else { // another one of that name, in our namespace
-			nl.Close()
-			o.nl, o.link = nil, nil
-		}
+	if err := o.address(kernel[:]); err != nil {
+		return err
 	}
-	mac := o.MAC
-	if mac == (hal.MAC{}) {
-		mac = stableMAC(o.Name)
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil // then it cannot be seen
 	}
-	if mac == kernel {
-		if o.nl != nil {
-			o.nl.Close()
-		}
-		return hal.MAC{}, fmt.Errorf("%w: mac %v is that of the kernel's end of %s: the two ends need different ones", hal.ErrSpec, mac, o.Name)
+	o.nl = nl
+	if o.look() != nil || string(o.link.HardwareAddr) != string(kernel[:]) {
+		nl.Close() // none, or another one of that name
+		o.nl, o.link = nil, nil
+		return nil
 	}
-	return mac, nil
+	if err := o.fits(); err != nil {
+		nl.Close()
+		return err
+	}
+	o.format.mtu = o.link.MTU
+	return nil
 }

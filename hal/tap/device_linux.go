@@ -44,8 +44,8 @@ type device struct {
 }
 
 // newDevice makes a device of an open that has succeeded.
-func newDevice(o *opening, mac hal.MAC) *device {
-	d := &device{format: o.format, mac: mac, rx: o.rx, nl: o.nl, undo: o.undo}
+func newDevice(o *opening) *device {
+	d := &device{format: o.format, mac: o.MAC, rx: o.rx, nl: o.nl, undo: o.undo}
 	if o.link != nil {
 		d.index = o.link.Index
 		if s := o.link.Statistics; s != nil {

@@ -20,12 +20,12 @@ func standIn(t *testing.T, header int) (dev *device, kernel *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &opening{fds: fds[:1], format: format{ifname: "test0", mtu: 1500, header: header}}
+	o := &opening{Config: Config{MAC: hal.MAC{2}}, fds: fds[:1], format: format{ifname: "test0", mtu: 1500, header: header}}
 	if header > 0 {
 		o.rx = hal.Csum | hal.TSO4 | hal.TSO6 | hal.USO
 		o.format.offload = o.rx
 	}
-	dev = newDevice(o, hal.MAC{2})
+	dev = newDevice(o)
 	kernel = os.NewFile(uintptr(fds[1]), "kernel")
 	t.Cleanup(func() {
 		kernel.Close()

@@ -68,22 +68,26 @@ func (o *opening) open() (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{o.find, o.create, o.attach, o.frame, func() error { return o.settle(owner) }, o.configure} {
+	settle := func() error { return o.settle(owner) }
+	address := func() error { return o.address(o.link.HardwareAddr) }
+	for _, step := range []func() error{o.find, o.create, o.attach, o.frame, settle, o.configure, address} {
 		if err := step(); err != nil {
 			o.abandon(err)
 			return nil, err
 		}
 	}
-	mac := o.MAC
-	if mac == (hal.MAC{}) {
-		mac = stableMAC(o.Name)
+	return newDevice(o), nil
+}
+
+// address chooses the MAC address of our end, given that of the kernel's.
+func (o *opening) address(kernel []byte) error {
+	if o.MAC == (hal.MAC{}) {
+		o.MAC = stableMAC(o.Name)
 	}
-	if at := o.link.HardwareAddr; string(mac[:]) == string(at) {
-		err := fmt.Errorf("%w: mac %v is that of the kernel's end of %s: the two ends need different ones", hal.ErrSpec, mac, o.Name)
-		o.abandon(err)
-		return nil, err
+	if string(o.MAC[:]) == string(kernel) {
+		return fmt.Errorf("%w: mac %v is that of the kernel's end of %s: the two ends need different ones", hal.ErrSpec, o.MAC, o.Name)
 	}
-	return newDevice(o, mac), nil
+	return nil
 }
 
 // abandon takes back what a failed open has done. An interface that is busy is

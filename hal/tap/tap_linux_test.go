@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -419,17 +418,6 @@ func TestProbe(t *testing.T) {
 	testenv.Need(t, "tap", netlab.Available())
 	if err := probe(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestConfigCheck(t *testing.T) {
-	for _, c := range []Config{
-		{MTU: 20}, {MTU: 70000}, {Queues: -1}, {Queues: 1000}, {MAC: hal.MAC{1}}, {FDs: []int{-1}},
-		{Hosts: []netip.Prefix{{}}}, {FDs: []int{3}, Persist: true}, {Name: "a:b"}, {Name: "%d%d"},
-	} {
-		if _, err := Open(c); !errors.Is(err, hal.ErrSpec) {
-			t.Errorf("Open(%+v): %v, want hal.ErrSpec", c, err)
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
@@ -20,9 +22,12 @@ const roleVar = "RINGTAIL_TAP_TEST_ROLE"
 const nobody = 65534
 
 // asOther runs in a mount namespace of its own, as root at first. The role is
-// what to open, after "nobody" or "nodev".
+// what to open, after what stands in the way of that.
 func asOther(role string) int {
 	kind, spec, _ := strings.Cut(role, " ")
+	if kind == "killed" {
+		return halfWay(spec)
+	}
 	if err := prepareDev(kind); err != nil {
 		fmt.Println("preparing:", err)
 		return 2
@@ -65,6 +70,40 @@ func prepareDev(kind string) error {
 		return err
 	}
 	return syscall.Setuid(nobody)
+}
+
+// halfWay is killed between the two opens of a new interface.
+func halfWay(name string) int {
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	o := opening{Config: Config{Name: name}, nl: nl}
+	if err := errors.Join(o.find(), o.create(), unix.Kill(os.Getpid(), unix.SIGKILL)); err != nil {
+		fmt.Println(err)
+	}
+	return 2
+}
+
+func TestKilledHalfWay(t *testing.T) {
+	ns := namespace(t)
+	out, err := restart(t, "killed rt0", func(cmd *exec.Cmd) error { return ns.Do(cmd.Start) })
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+		t.Fatalf("%v, %s", err, out)
+	}
+	if l := link(t, ns, "rt0"); l == nil || l.NonPersist || l.Alias != mark {
+		t.Fatalf("what it left: %+v", l)
+	}
+	dev := openIn(t, ns, "tap:rt0")
+	if l := link(t, ns, "rt0"); !l.NonPersist || l.Alias != "" {
+		t.Errorf("not taken over: %+v", l)
+	}
+	dev.Close()
+	if l := link(t, ns, "rt0"); l != nil {
+		t.Errorf("after Close: %+v", l)
+	}
 }
 
 func TestOtherUser(t *testing.T) {
