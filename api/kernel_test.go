@@ -61,8 +61,6 @@ type lane struct {
 
 func (s *kernelSock) Number() uint64 { return s.num }
 
-// fill and size are those of the other transport of these tests.
-
 func (k *kernelHost) Submit(op *api.Op) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -91,7 +89,7 @@ func (k *kernelHost) sock(n api.Network) *kernelSock {
 	s := &kernelSock{host: k, num: k.next, network: n, opts: map[reflect.Type]api.Option{}}
 	if n.Stream() {
 		s.opts[reflect.TypeFor[api.NoDelay]()] = api.NoDelay(true)
-		s.opts[reflect.TypeFor[api.KeepAlive]()] = api.KeepAlive{}
+		s.opts[reflect.TypeFor[api.KeepAlive]()] = defaultKeepAlive
 		s.opts[reflect.TypeFor[api.Linger]()] = api.Linger(-1)
 	}
 	k.socks[s] = struct{}{}
@@ -348,7 +346,7 @@ func (s *kernelSock) set(o api.Option) error {
 	if _, ok := s.opts[reflect.TypeOf(o)]; !ok {
 		return syscall.ENOPROTOOPT
 	}
-	s.opts[reflect.TypeOf(o)] = o
+	setOption(s.opts, o)
 	if l, ok := o.(api.Linger); ok && s.tcp != nil {
 		return s.tcp.SetLinger(int(time.Duration(l) / time.Second))
 	}

@@ -43,6 +43,7 @@ type LibOS struct {
 	asleep atomic.Bool // the sleeper is inside Driver.Sleep
 
 	mu      sync.Mutex // guards the following
+	exiting bool       // Exit has begun
 	dead    bool       // the transport is closed
 	sleeper *waiter
 	heirs   list[waiter] // parked, and may become the sleeper
@@ -88,6 +89,9 @@ func (l *LibOS) Net() *Net { return &l.net }
 // taken. When there are none left, waiting fails with [net.ErrClosed], as does
 // every new call. Exit may be called more than once.
 func (l *LibOS) Exit() error {
+	l.mu.Lock()
+	l.exiting = true
+	l.mu.Unlock()
 	err := l.transport.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -380,15 +380,15 @@ func TestConnOptions(t *testing.T) {
 		f := faces{t, ours(r.server, r.addr), ours(r.client, r.addr)}
 		_, client := f.pair()
 		c := client.(*api.Conn)
-		if o, err := c.Option(api.KeepAlive{}); err != nil || o != (api.KeepAlive{On: true, Idle: 15 * time.Second, Interval: 15 * time.Second}) {
+		if o, err := c.Option(api.KeepAlive{}); err != nil || o != (api.KeepAlive{On: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9}) {
 			t.Errorf("keep-alives of a new connection: %+v, %v", o, err)
 		}
 		must(c.SetNoDelay(false))
 		if o, err := c.Option(api.NoDelay(true)); o != api.NoDelay(false) || err != nil {
 			t.Errorf("NoDelay: %v, %v", o, err)
 		}
-		must(c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: -1}))
-		if o, _ := c.Option(api.KeepAlive{}); o != (api.KeepAlive{On: true, Interval: 15 * time.Second, Count: 9}) {
+		must(c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: -1, Interval: time.Second}))
+		if o, _ := c.Option(api.KeepAlive{}); o != (api.KeepAlive{On: true, Idle: 15 * time.Second, Interval: time.Second, Count: 9}) {
 			t.Errorf("KeepAlive: %+v", o)
 		}
 		must(c.SetLinger(0))

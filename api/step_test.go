@@ -249,7 +249,7 @@ func (h *stepHost) newSock(n api.Network) *stepSock {
 	s := &stepSock{host: h, num: uint64(len(h.socks) + 1), network: n, opts: map[reflect.Type]api.Option{}}
 	if n.Stream() {
 		s.opts[reflect.TypeFor[api.NoDelay]()] = api.NoDelay(true)
-		s.opts[reflect.TypeFor[api.KeepAlive]()] = api.KeepAlive{}
+		s.opts[reflect.TypeFor[api.KeepAlive]()] = defaultKeepAlive
 	}
 	h.socks = append(h.socks, s)
 	return s
@@ -312,7 +312,7 @@ func (s *stepSock) simple(op *api.Op) error {
 		if _, ok := s.opts[reflect.TypeOf(op.Opt)]; !ok {
 			return syscall.ENOPROTOOPT
 		}
-		s.opts[reflect.TypeOf(op.Opt)] = op.Opt
+		setOption(s.opts, op.Opt)
 	case api.KindQuery:
 		o, ok := s.opts[reflect.TypeOf(op.Opt)]
 		if !ok {
@@ -323,6 +323,18 @@ func (s *stepSock) simple(op *api.Op) error {
 		return syscall.EOPNOTSUPP
 	}
 	return nil
+}
+
+var defaultKeepAlive = api.KeepAlive{Idle: 2 * time.Hour, Interval: 75 * time.Second, Count: 9}
+
+// setOption notes an option. Zero fields of a KeepAlive keep their values.
+func setOption(opts map[reflect.Type]api.Option, o api.Option) {
+	if k, ok := o.(api.KeepAlive); ok {
+		old := opts[reflect.TypeOf(o)].(api.KeepAlive)
+		k.Idle, k.Interval, k.Count = cmp.Or(k.Idle, old.Idle), cmp.Or(k.Interval, old.Interval), cmp.Or(k.Count, old.Count)
+		o = k
+	}
+	opts[reflect.TypeOf(o)] = o
 }
 
 func (s *stepSock) bind(addr netip.AddrPort) error {

@@ -135,7 +135,7 @@ func (l *LibOS) sleep(ctx context.Context, w *waiter) error {
 			l.park(ctx, w)
 		}
 		return nil
-	case errors.Is(err, net.ErrClosed):
+	case errors.Is(err, net.ErrClosed), err != nil && l.exiting:
 		w.drive = false
 		l.die()
 		return nil
