@@ -1,0 +1,243 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var bothFaces = []string{"queue", "net"}
+
+// urls are the server over both families.
+var urls = []string{"http://10.77.0.2", "http://[fd77::2]"}
+
+// randomFile writes a file of n random bytes and returns its hash.
+func randomFile(t *testing.T, n int) (path, sum string) {
+	t.Helper()
+	data := make([]byte, n)
+	rand.NewChaCha8([32]byte{1}).Read(data)
+	path = filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := sha256.Sum256(data)
+	return path, hex.EncodeToString(h[:])
+}
+
+func (s *server) transfer(url string, path, sum string, n int) {
+	s.t.Helper()
+	if got := strings.TrimSpace(s.sh("curl -gsS --data-binary @" + path + " -H Expect:\\ 100-continue " + url + "/sum")); got != sum {
+		s.t.Errorf("POST %s/sum of %d bytes: %s, want %s", url, n, got, sum)
+	}
+	out := filepath.Join(s.t.TempDir(), "out")
+	s.sh(fmt.Sprintf("curl -gsSf -o %s %s/bytes/%d", out, url, n))
+	f, err := os.ReadFile(out)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// Its hash has to be what the server says of bytes that come back to it.
+	h := sha256.Sum256(f)
+	if got := strings.TrimSpace(s.sh("curl -gsS --data-binary @" + out + " " + url + "/sum")); len(f) != n || got != hex.EncodeToString(h[:]) {
+		s.t.Errorf("GET %s/bytes/%d: %d bytes; sent back they hash to %s", url, n, len(f), got)
+	}
+	os.Remove(out)
+}
+
+func TestTransfers(t *testing.T) {
+	needs(t)
+	const size = 100_000_000
+	path, sum := randomFile(t, size)
+	for _, face := range bothFaces {
+		t.Run(face, func(t *testing.T) {
+			s := serve(t, "--face", face)
+			for _, url := range urls {
+				if got := s.sh("curl -gsS " + url + "/"); got != "Hello, world\n" {
+					t.Errorf("GET %s/: %q", url, got)
+				}
+				s.transfer(url, path, sum, size)
+			}
+		})
+	}
+}
+
+func TestTransfersOverABadLink(t *testing.T) {
+	needs(t)
+	const size = 10_000_000
+	path, sum := randomFile(t, size)
+	for _, face := range bothFaces {
+		for _, url := range urls {
+			t.Run(face+" "+url, func(t *testing.T) {
+				t.Parallel() // they wait for the link, not for a processor
+				s := serve(t, "--face", face, "--seed", "7", "--faults", "drop=2%,delay=2ms,reorder=2%,dup=1%,corrupt=1%")
+				s.transfer(url, path, sum, size)
+			})
+		}
+	}
+}
+
+func TestManyConnections(t *testing.T) {
+	needs(t)
+	for _, face := range bothFaces {
+		s := serve(t, "--face", face)
+		out := s.sh("for i in $(seq 64); do curl -sSf http://10.77.0.2/bytes/200000 | wc -c & done; wait")
+		if got := strings.Count(out, "200000\n"); got != 64 {
+			t.Errorf("%s face: %d of 64 transfers are whole:\n%s", face, got, out)
+		}
+	}
+}
+
+func TestHalfClose(t *testing.T) {
+	needs(t, "nc")
+	path, sum := randomFile(t, 3_000_000)
+	for _, face := range bothFaces {
+		s := serve(t, "--face", face)
+		// nc closes its sending side at the end of the file, and goes on reading.
+		if got := s.sh("nc -N 10.77.0.2 7 < " + path + " | sha256sum"); !strings.HasPrefix(got, sum) {
+			t.Errorf("%s face: the echo hashes to %s", face, got)
+		}
+		if got := s.sh("nc -N -6 fd77::2 7 <<< hello"); got != "hello\n" {
+			t.Errorf("%s face: echo over IPv6: %q", face, got)
+		}
+		s.sh("nc -N 10.77.0.2 9 < " + path) // discard
+		if got := s.sh("echo datagram | nc -u -w 1 10.77.0.2 7"); got != "datagram\n" {
+			t.Errorf("%s face: echo over UDP: %q", face, got)
+		}
+		if got := s.sh("nc 10.77.0.2 19 < /dev/null | head -c 1000 | wc -c"); strings.TrimSpace(got) != "1000" {
+			t.Errorf("%s face: chargen: %s bytes", face, got)
+		}
+	}
+}
+
+// stats returns /stats.
+func (s *server) stats() (v struct {
+	Services map[string]struct{ Open int }
+	Host     struct {
+		Sockets int
+		Waiting int
+	}
+}) {
+	s.t.Helper()
+	if err := json.Unmarshal([]byte(s.sh("curl -sS http://10.77.0.2/stats")), &v); err != nil {
+		s.t.Fatal(err)
+	}
+	return v
+}
+
+func TestSlowAndKilledClients(t *testing.T) {
+	needs(t)
+	for _, face := range bothFaces {
+		s := serve(t, "--face", face)
+		before := s.stats()
+		// A reader that takes a little and stays; another is served meanwhile.
+		slow := s.ns.Command("curl", "-sS", "--limit-rate", "50K", "-o", "/dev/null", "http://10.77.0.2/bytes/50000000")
+		if err := slow.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.sh("curl -sSf http://10.77.0.2/bytes/5000000 | wc -c"); strings.TrimSpace(got) != "5000000" {
+			t.Errorf("%s face: beside a slow reader: %s bytes", face, got)
+		}
+		upload := s.ns.Command("bash", "-c", "exec curl -sS -T /dev/zero -X POST http://10.77.0.2/sum")
+		if err := upload.Start(); err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, "both are being served", func() bool { return s.stats().Services["http"].Open >= 3 })
+		for _, c := range []*exec.Cmd{slow, upload} {
+			c.Process.Kill()
+			c.Wait()
+		}
+		waitUntil(t, "what the killed clients held is free", func() bool {
+			now := s.stats()
+			return now.Host.Sockets == before.Host.Sockets && now.Services["http"].Open == before.Services["http"].Open
+		})
+	}
+}
+
+func waitUntil(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for guard := time.Now().Add(patience); !cond(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(guard) {
+			t.Fatal("never happened: " + what)
+		}
+	}
+}
+
+func TestPing(t *testing.T) {
+	needs(t, "ping")
+	s := serve(t)
+	for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
+		if out := s.sh("ping -c 3 -i 0.1 -W 5 " + args); !strings.Contains(out, " 0% packet loss") {
+			t.Errorf("ping %s:\n%s", args, out)
+		}
+	}
+}
+
+func TestCaptureOpensCleanInTshark(t *testing.T) {
+	needs(t, "tshark", "nc")
+	path := filepath.Join(t.TempDir(), "c.pcapng")
+	t.Run("serve", func(t *testing.T) {
+		s := serve(t, "--pcap", path)
+		s.sh("curl -sS http://10.77.0.2/bytes/1000000 > /dev/null; echo hello | nc -N 10.77.0.2 7")
+	})
+	out, err := exec.Command("tshark", "-r", path, "-T", "fields", "-e", "frame.number", "-Y", "_ws.malformed || _ws.short").CombinedOutput()
+	if err != nil {
+		t.Fatalf("tshark: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if _, err := strconv.Atoi(strings.TrimSpace(line)); err == nil {
+			t.Errorf("frame %s is malformed", line)
+		}
+	}
+	out, err = exec.Command("tshark", "-r", path, "-Y", "http.response.code == 200").Output()
+	if err != nil || !bytes.Contains(out, []byte("200 OK")) {
+		t.Errorf("the capture lacks the answer: %v\n%s", err, out)
+	}
+}
+
+// TestIdle: a server that nobody asks uses less than a hundredth of a core.
+func TestIdle(t *testing.T) {
+	needs(t)
+	for _, face := range bothFaces {
+		t.Run(face, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, "--face", face)
+			s.sh("curl -sS http://10.77.0.2/ >/dev/null")
+			time.Sleep(time.Second) // the connection's end
+			const span = 3 * time.Second
+			before := s.cpu()
+			time.Sleep(span)
+			if used := s.cpu() - before; used > span/100 {
+				t.Errorf("%v of CPU in %v of idleness", used, span)
+			}
+		})
+	}
+}
+
+// cpu returns the processor time that the server has used.
+func (s *server) cpu() time.Duration {
+	s.t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		s.t.Fatalf("no threads to be seen: %v", err)
+	}
+	var total time.Duration
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue // it has ended
+		}
+		ns, _, _ := strings.Cut(string(b), " ")
+		n, _ := strconv.ParseInt(ns, 10, 64)
+		total += time.Duration(n)
+	}
+	return total
+}

@@ -1,0 +1,12 @@
+// Package e2e is tests only: the ringtail command as its users run it, against
+// the kernel's own clients in a network namespace.
+//
+// A test starts `ringtail serve` on a TAP and talks to it with curl, nc and
+// ping:
+//
+//	s := serve(t, "--face", "net")
+//	s.ns.Run("curl", "-sS", "http://10.77.0.2/")
+//
+// It needs root (see internal/netlab) and those programs; without them the tests
+// are skipped, or fail where RINGTAIL_REQUIRE names tap.
+package e2e
