@@ -18,8 +18,8 @@ import (
 // What the demonstration does.
 const (
 	demoFaults = "drop=1%,delay=5ms"
-	demoBytes  = 4 << 20
-	demoEchoes = 200
+	demoBytes  = 2 << 20
+	demoEchoes = 150
 	demoLimit  = 14 * time.Second
 )
 

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -38,34 +42,44 @@ func (h *hostFlags) logger(con console) *slog.Logger {
 	return slog.New(slog.NewTextHandler(con.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// A list is a flag that may stand more than once, or hold several values between
-// commas.
-type list[T fmt.Stringer] struct {
-	values  *[]T
-	parse   func(string) (T, error)
-	example string
-}
-
-func (l *list[T]) Set(text string) error {
-	for part := range strings.SplitSeq(text, ",") {
-		v, err := l.parse(strings.TrimSpace(part))
-		if err != nil {
-			return fmt.Errorf("want %s", l.example)
+// open opens the host that the flags describe and waits until it can answer. It
+// returns nil, nil if ctx ends before.
+func (h *hostFlags) open(ctx context.Context, con console) (*ringtail.Host, error) {
+	switch {
+	case h.cfg.HAL == "":
+		return nil, usageError("which device? --hal is missing, as in --hal tap:rt0?host=10.77.0.1/24 (see ringtail drivers)")
+	case len(h.cfg.Addrs) == 0:
+		return nil, usageError("which address? --addr is missing, as in --addr 10.77.0.2/24 or fd00::2/64")
+	}
+	h.cfg.Logger = h.logger(con)
+	host, err := ringtail.Open(h.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := host.Ready(ctx); err != nil {
+		if closed := closeHost(con, host); ctx.Err() != nil {
+			return nil, closed
 		}
-		*l.values = append(*l.values, v)
+		return nil, err
 	}
-	return nil
+	return host, nil
 }
 
-func (l *list[T]) String() string {
-	if l.values == nil {
-		return ""
+// closeHost closes a host. That a reader of its capture has gone is worth a word,
+// and no more.
+func closeHost(con console, host *ringtail.Host) error {
+	err := host.Close()
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
+		fmt.Fprintf(con.err, "ringtail: the capture is incomplete: %s\n", oneLine(err))
+		return nil
 	}
+	return err
+}
+
+func join(addrs []netip.Prefix) string {
 	var texts []string
-	for _, v := range *l.values {
-		texts = append(texts, v.String())
+	for _, a := range addrs {
+		texts = append(texts, a.String())
 	}
-	return strings.Join(texts, ",")
+	return strings.Join(texts, ", ")
 }
-
-func (l *list[T]) Type() string { return "list" }

@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"os"
-	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ringtail-net/ringtail"
 	"github.com/ringtail-net/ringtail/internal/services"
 )
 
@@ -66,74 +61,5 @@ func serve(ctx context.Context, con console, flags *hostFlags, face string) erro
 	} else {
 		err = s.ServeQueues(ctx, host.LibOS(), ready)
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = asUsage(err)
-	}
-	return errors.Join(err, closeHost(con, host))
-}
-
-// open opens the host that the flags describe and waits until it can answer. It
-// returns nil, nil if ctx ends before.
-func (h *hostFlags) open(ctx context.Context, con console) (*ringtail.Host, error) {
-	switch {
-	case h.cfg.HAL == "":
-		return nil, usageError("which device? --hal is missing, as in --hal tap:rt0?host=10.77.0.1/24 (see ringtail drivers)")
-	case len(h.cfg.Addrs) == 0:
-		return nil, usageError("which address? --addr is missing, as in --addr 10.77.0.2/24 or fd00::2/64")
-	}
-	h.cfg.Logger = h.logger(con)
-	host, err := ringtail.Open(h.cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := host.Ready(ctx); err != nil {
-		if closed := closeHost(con, host); ctx.Err() != nil {
-			return nil, closed
-		}
-		return nil, err
-	}
-	return host, nil
-}
-
-// closeHost closes a host. That a reader of its capture has gone is worth a word,
-// and no more.
-func closeHost(con console, host *ringtail.Host) error {
-	err := host.Close()
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
-		fmt.Fprintf(con.err, "ringtail: the capture is incomplete: %s\n", oneLine(err))
-		return nil
-	}
-	return err
-}
-
-func join(addrs []netip.Prefix) string {
-	var texts []string
-	for _, a := range addrs {
-		texts = append(texts, a.String())
-	}
-	return strings.Join(texts, ", ")
-}
-
-// A choice is a flag whose value is one of a few words.
-type choice struct {
-	value string
-	of    []string
-}
-
-func (c *choice) Set(text string) error {
-	for _, w := range c.of {
-		if w == text {
-			c.value = w
-			return nil
-		}
-	}
-	return fmt.Errorf("want %s", strings.Join(c.of, " or "))
-}
-
-func (c *choice) String() string { return c.value }
-func (c *choice) Type() string   { return "word" }
-
-func completeChoice(c *cobra.Command, flag string, words []string) {
-	// It fails only for a flag that is not there.
-	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	return errors.Join(busyPort(err), closeHost(con, host))
 }

@@ -188,27 +188,24 @@ func headLen(p []byte, from int) int {
 
 // begin answers a request whose head is complete.
 func (h *session) begin(r *http.Request) {
-	h.http10 = r.ProtoMinor == 0
-	h.last = r.Close
+	h.http10, h.last = r.ProtoMinor == 0, r.Close
 	rep, up := h.site.open(r.Method, r.URL.Path)
-	hasBody := r.ContentLength != 0
-	switch {
-	case up == nil && hasBody:
-		// Nobody wants the body. Reading it would only be polite, and the
-		// connection cannot go on without.
-		h.last = true
-		fallthrough
-	case up == nil:
+	if up == nil {
+		// A body that nobody wants is not read, and behind it no other
+		// request can be found.
+		h.last = h.last || r.ContentLength != 0
 		h.send(rep, r.Method == http.MethodHead)
 		return
 	}
-	h.up, h.state = up, stateBody
-	if h.framing = &(counted{r.ContentLength}); r.ContentLength < 0 {
+	h.state, h.up = stateBody, up
+	switch {
+	case r.ContentLength < 0:
 		h.framing = &chunked{}
+	default:
+		h.framing = &counted{r.ContentLength}
 	}
-	if r.ContentLength == 0 {
-		h.send(up.reply(), false)
-	} else if strings.EqualFold(r.Header.Get("Expect"), "100-continue") && len(h.in) == 0 && !h.http10 {
+	asks := strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+	if asks && !h.http10 && len(h.in) == 0 && !h.framing.ended() { // RFC 9110, section 10.1.1
 		h.out = append(h.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
 	}
 }
