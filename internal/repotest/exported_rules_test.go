@@ -27,6 +27,12 @@ var V, v int
 // All of these.
 const ( A = 1; B = 2 )
 type U[X any] struct{} // trailing is not a comment of a type
+type (
+	// W and Y are said together.
+	W int
+	Y int
+	Z int
+)
 func (u *U[X]) N() {}
 `
 	file, err := parser.ParseFile(token.NewFileSet(), "p.go", src, parser.ParseComments)
@@ -39,7 +45,7 @@ func (u *U[X]) N() {}
 			got = append(got, n.Name)
 		}
 	}
-	if want := []string{"F", "T", "M", "V", "U", "N"}; !slices.Equal(got, want) {
+	if want := []string{"F", "T", "M", "V", "U", "Z", "N"}; !slices.Equal(got, want) {
 		t.Errorf("undocumented finds %q, want %q", got, want)
 	}
 }

@@ -12,8 +12,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // wellKnown are methods whose meaning the standard library states: a comment
@@ -39,7 +41,8 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 }
 
 // undocumented returns the exported names of a declaration that nothing is said
-// about. A comment on a group of constants or variables counts for all of it.
+// about. A comment on a group of constants or variables counts for all of it, and
+// one in a group that has the name in it counts for that.
 func undocumented(d ast.Decl) (names []*ast.Ident) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -51,7 +54,7 @@ func undocumented(d ast.Decl) (names []*ast.Ident) {
 		for _, s := range d.Specs {
 			switch s := s.(type) {
 			case *ast.TypeSpec:
-				if s.Name.IsExported() && s.Doc == nil && d.Doc == nil {
+				if s.Name.IsExported() && s.Doc == nil && !mentioned(d, s.Name) {
 					names = append(names, s.Name)
 				}
 			case *ast.ValueSpec:
@@ -64,6 +67,18 @@ func undocumented(d ast.Decl) (names []*ast.Ident) {
 		}
 	}
 	return names
+}
+
+// mentioned reports whether a comment of a declaration has the name in it.
+func mentioned(d *ast.GenDecl, name *ast.Ident) bool {
+	text := d.Doc.Text()
+	for _, s := range d.Specs {
+		if t, ok := s.(*ast.TypeSpec); ok {
+			text += t.Doc.Text()
+		}
+	}
+	word := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	return slices.Contains(strings.FieldsFunc(text, word), name.Name)
 }
 
 // receiver returns the name of the type that a method belongs to.
