@@ -48,6 +48,7 @@ type LibOS struct {
 	sleeper *waiter
 	heirs   list[waiter] // parked, and may become the sleeper
 	takers  list[waiter] // wait for any completion
+	idle    list[waiter] // nobody's
 	watched <-chan struct{}
 	unwatch func() bool
 	queues  table[*socket]

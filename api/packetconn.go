@@ -30,8 +30,12 @@ func newPacketConn(s *socket, local, peer netip.AddrPort) *PacketConn {
 // RemoteAddr returns the address of the peer, a [*net.UDPAddr], or nil.
 func (c *PacketConn) RemoteAddr() net.Addr { return c.peer }
 
-// Read reads a datagram into p.
+// Read reads a datagram into p. As in package net it does nothing if p is empty;
+// ReadFrom would take a datagram away.
 func (c *PacketConn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, c.check("read")
+	}
 	n, _, err := c.read(p, "read")
 	return n, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"time"
 )
 
@@ -19,25 +18,25 @@ import (
 // The mutex of the LibOS guards everything here. It is never held while the
 // transport or its driver is called.
 
-// A waiter is a goroutine in a wait. Waiters are pooled.
+// A waiter is a goroutine in a wait.
 type waiter struct {
 	called bool          // what it waits for may be there
 	drive  bool          // it may become the sleeper
 	parked bool          // it is, or will be, in a receive from ch
 	ch     chan struct{} // holds one signal
-	heir   node[waiter]  // in LibOS.heirs while it is parked and may drive
+	heir   node[waiter]  // in LibOS.heirs while it is parked and may drive, or in LibOS.idle
 	taker  node[waiter]  // in LibOS.takers while it waits for any completion
 }
 
-var waiters = sync.Pool{New: func() any {
-	w := &waiter{ch: make(chan struct{}, 1)}
-	w.heir.of, w.taker.of = w, w
-	return w
-}}
-
-// newWaiter returns a waiter. l.mu is held.
+// newWaiter returns a waiter. They are kept by LibOS, not in a pool of the
+// process: a channel belongs to the [testing/synctest] bubble it was made in.
+// l.mu is held.
 func (l *LibOS) newWaiter() *waiter {
-	w := waiters.Get().(*waiter)
+	w := l.idle.pop()
+	if w == nil {
+		w = &waiter{ch: make(chan struct{}, 1)}
+		w.heir.of, w.taker.of = w, w
+	}
 	w.called, w.drive = false, l.driver != nil && !l.dead
 	return w
 }
@@ -48,8 +47,13 @@ func (l *LibOS) freeWaiter(w *waiter) {
 	case <-w.ch: // a signal that came too late
 	default:
 	}
-	waiters.Put(w)
+	if l.idle.n < maxIdle {
+		l.idle.push(&w.heir)
+	}
 }
+
+// maxIdle bounds the waiters that are kept.
+const maxIdle = 1024
 
 func (w *waiter) signal() {
 	select {
