@@ -191,6 +191,7 @@ func (h *Host) identifierSecret(cfg Config) []byte {
 func (h *Host) chooseSettler(cfg Config) {
 	if cfg.Foreign {
 		h.settle = unsettled{}
+		h.ready.added = h.rouse
 		return
 	}
 	if cfg.Barrier {
@@ -257,7 +258,11 @@ func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
 	if err := h.steer(f); err != nil {
 		return err
 	}
-	if err := h.st.CreateNICWithOptions(id, link, stack.NICOptions{Name: i.Name}); err != nil {
+	var ep stack.LinkEndpoint = link
+	if cfg.Foreign {
+		ep = foreignLink{link, h}
+	}
+	if err := h.st.CreateNICWithOptions(id, ep, stack.NICOptions{Name: i.Name}); err != nil {
 		return errno(err)
 	}
 	for _, p := range i.Addrs {

@@ -186,17 +186,27 @@ type readyList struct {
 	mu   sync.Mutex
 	list []*socket
 	some atomic.Bool
+	// added, if set, is called after a socket was added. With Config.Foreign
+	// that happens on goroutines that are in no turn.
+	added func()
 }
 
 func (r *readyList) add(s *socket) {
+	if r.put(s) && r.added != nil {
+		r.added()
+	}
+}
+
+func (r *readyList) put(s *socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.queued {
-		return
+		return false
 	}
 	s.queued = true
 	r.list = append(r.list, s)
 	r.some.Store(true)
+	return true
 }
 
 // take returns the sockets that are ready and uses spare for the next ones.
