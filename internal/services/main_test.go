@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ type testbed struct {
 	server *api.LibOS
 	client *api.Net
 	addr   string // of the server, in brackets if need be
+	stop   func() // ends serving and looks at what is left; the end of the test calls it too
 }
 
 // faces are the ways to serve.
@@ -62,6 +64,7 @@ func newTestbed(t *testing.T, face string, version int, cfg Config) *testbed {
 	return b
 }
 
+// serve starts the services.
 func (b *testbed) serve(t *testing.T, face string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
@@ -72,7 +75,7 @@ func (b *testbed) serve(t *testing.T, face string) {
 		}
 		done <- serve()
 	}()
-	t.Cleanup(func() {
+	b.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("serving on the %s face: %v", face, err)
@@ -86,6 +89,7 @@ func (b *testbed) serve(t *testing.T, face string) {
 			}
 		}
 	})
+	t.Cleanup(b.stop)
 	select {
 	case <-ready:
 	case err := <-done:

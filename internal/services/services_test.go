@@ -36,6 +36,7 @@ var serviceTests = []struct {
 	{"killed clients", testKilledClients},
 	{"big sum", testBigSum},
 	{"statistics", testStatistics},
+	{"stop under load", testStopUnderLoad},
 }
 
 func TestServices(t *testing.T) {
@@ -378,6 +379,18 @@ func (b *testbed) await(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("never: %s; %+v", what, b.Snapshot())
 		}
 	}
+}
+
+// Services stop while their clients ask for ever more.
+func testStopUnderLoad(t *testing.T, b *testbed) {
+	var wg sync.WaitGroup
+	for range 8 {
+		c := b.dial(t, chargenPort)
+		io.ReadFull(c, make([]byte, 1000)) // it is under way
+		wg.Go(func() { io.Copy(io.Discard, c) })
+	}
+	b.stop()
+	wg.Wait()
 }
 
 // A connection that stands still is dropped, on both faces.
