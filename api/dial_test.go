@@ -192,3 +192,27 @@ func TestConnAllocations(t *testing.T) {
 	}
 	c.Close()
 }
+
+// A deadline that passes just before the transport gets the op ends it too.
+func TestDeadlineBeforeSubmit(t *testing.T) {
+	s := &lateStub{stub: stub{hold: true}}
+	l := api.New(s, api.Config{})
+	defer l.Exit()
+	c := must1(l.Net().ListenPacket("udp", "127.0.0.1:0"))
+	s.before = func() { c.SetReadDeadline(time.Unix(1, 0)) }
+	_, _, err := c.ReadFrom(make([]byte, 1))
+	faces{T: t}.fails("ReadFrom", err, os.ErrDeadlineExceeded, true)
+}
+
+// A lateStub does something before it takes a read.
+type lateStub struct {
+	stub
+	before func()
+}
+
+func (s *lateStub) Submit(op *api.Op) {
+	if op.Kind == api.KindRead {
+		s.before()
+	}
+	s.stub.Submit(op)
+}

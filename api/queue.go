@@ -13,8 +13,15 @@ type QD int32
 
 // Socket makes a socket. It fails with EPROTONOSUPPORT for a network that is
 // none of the constants, and with EMFILE if there are too many.
-func (l *LibOS) Socket(n Network) (QD, error) {
-	s, err := l.newSocket(background, l.transport, n)
+func (l *LibOS) Socket(n Network) (QD, error) { return l.SocketOn(l.transport, n) }
+
+// SocketOn makes a socket of another transport than the LibOS's own, so that one
+// goroutine can wait for the queues of several hosts. That transport stays the
+// caller's, which closes it after Exit. A waiter drives the LibOS's own transport
+// only: the others get on by themselves, at the price of a switch between
+// goroutines.
+func (l *LibOS) SocketOn(t Transport, n Network) (QD, error) {
+	s, err := l.newSocket(background, t, n)
 	if err != nil {
 		return 0, l.fail("socket", 0, netip.AddrPort{}, err)
 	}

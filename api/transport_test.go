@@ -48,8 +48,8 @@ var allKinds = []kind{
 	{name: "stepped", make: stepped},
 	{name: "driven", make: driven},
 	{name: "kernel", make: kernel},
-	{name: "stack", make: netstack, faults: []string{"connected twice", "option of another kind"}},
-	{name: "stack, IPv6", make: netstack6, faults: []string{"connected twice", "option of another kind"}, slow: true},
+	{name: "stack", make: netstack},
+	{name: "stack, IPv6", make: netstack6, slow: true},
 }
 
 // kinds returns the kinds for a test.
