@@ -9,7 +9,19 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
+// applies reports whether a socket has an option: those of TCP only its sockets.
+func (s *socket) applies(o api.Option) bool {
+	switch o.(type) {
+	case api.NoDelay, api.KeepAlive, api.MaxSegment, api.Congestion:
+		return s.network.Stream()
+	}
+	return true
+}
+
 func (s *socket) setOption(o api.Option) error {
+	if !s.applies(o) {
+		return syscall.ENOPROTOOPT
+	}
 	so := s.ep.SocketOptions()
 	switch o := o.(type) {
 	case api.NoDelay:
@@ -73,6 +85,9 @@ func (s *socket) setKeepAlive(k api.KeepAlive) error {
 }
 
 func (s *socket) option(o api.Option) (api.Option, error) {
+	if !s.applies(o) {
+		return o, syscall.ENOPROTOOPT
+	}
 	so := s.ep.SocketOptions()
 	number := func(opt tcpip.SockOptInt) (int, error) {
 		n, err := s.ep.GetSockOptInt(opt)

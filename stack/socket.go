@@ -31,6 +31,7 @@ type socket struct {
 	passive netip.Addr // of an accepted connection: the peer, for the limits
 	joined  map[netip.Addr]*iface
 	failure error // what ended the socket while it was open: its device is gone
+	linked  bool  // a stream that is, or was, connected
 	stalled bool  // in h.stalled: writes wait for the transmit backlog
 	queued  bool  // in h.ready; guarded by its lock
 	closed  bool
@@ -301,6 +302,10 @@ func (s *socket) name(a tcpip.FullAddress) netip.AddrPort {
 
 // connect starts a connection; connected says how it went.
 func (s *socket) connect(op *api.Op) {
+	if s.linked {
+		finish(op, syscall.EISCONN) // gVisor would say so from the second time on
+		return
+	}
 	if !s.h.neighbors.mayResolve(op.Addr.Addr()) {
 		finish(op, syscall.EHOSTUNREACH)
 		return
@@ -330,6 +335,7 @@ func (s *socket) connected(op *api.Op) bool {
 		op.Err = syscall.ECONNABORTED
 		return true
 	}
+	s.linked = true
 	s.names(op)
 	return true
 }
