@@ -92,6 +92,11 @@ func (i *Interface) validate(names map[string]bool) error {
 			least = header.IPv6MinimumMTU
 		}
 	}
+	for _, n := range i.Neighbors {
+		if !n.Addr.IsValid() || n.Addr.IsMulticast() || n.MAC.IsMulticast() {
+			return fmt.Errorf("%w: interface %s: neighbour %v at %v: neither may be a group", ErrConfig, i.Name, n.Addr, n.MAC)
+		}
+	}
 	if i.MTU < least || i.MTU > info.MTU {
 		return fmt.Errorf("%w: interface %s: MTU %d: must be from %d to %d, the device's", ErrConfig, i.Name, i.MTU, least, info.MTU)
 	}
@@ -272,6 +277,11 @@ func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
 		}
 		if err := h.st.AddProtocolAddress(id, protocolAddress(p), stack.AddressProperties{}); err != nil {
 			return fmt.Errorf("address %v: %w", p, errno(err))
+		}
+	}
+	for _, n := range i.Neighbors {
+		if err := h.st.AddStaticNeighbor(id, protocolOf(n.Addr), address(n.Addr), tcpip.LinkAddress(n.MAC[:])); err != nil {
+			return fmt.Errorf("neighbour %v: %w", n.Addr, errno(err))
 		}
 	}
 	return nil

@@ -67,6 +67,15 @@ type Interface struct {
 	Addrs []netip.Prefix
 	// MTU lowers the device's. Zero: the device's own.
 	MTU int
+	// Neighbors are stations of the link whose link address is known: they are
+	// not asked for, and nobody can claim their addresses.
+	Neighbors []Neighbor
+}
+
+// Neighbor is a station on an interface's link.
+type Neighbor struct {
+	Addr netip.Addr
+	MAC  hal.MAC
 }
 
 // Route says where packets to a prefix go.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ringtail-net/ringtail/hal"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
@@ -53,8 +55,17 @@ type InterfaceStats struct {
 	// wrappers and of the host's link together.
 	Drops map[string]uint64 `json:"drops"`
 	// Backlog is how many bytes wait for the device.
-	Backlog int    `json:"backlog"`
-	Failure string `json:"failure,omitempty"`
+	Backlog   int             `json:"backlog"`
+	Neighbors []NeighborStats `json:"neighbors"`
+	Failure   string          `json:"failure,omitempty"`
+}
+
+// NeighborStats is a station on an interface's link.
+type NeighborStats struct {
+	Addr netip.Addr `json:"addr"`
+	MAC  string     `json:"mac,omitempty"` // empty: not known yet
+	// State is in the words of RFC 4861, section 7.3.2, or "static".
+	State string `json:"state"`
 }
 
 // ConnStats are those of one socket that is not closed.
@@ -133,7 +144,9 @@ func (h *Host) Stats() Stats {
 		}
 	}
 	for _, i := range h.interfaces {
-		s.Interfaces = append(s.Interfaces, i.stats())
+		st := i.stats()
+		st.Neighbors = h.neighborStats(i)
+		s.Interfaces = append(s.Interfaces, st)
 	}
 	h.protocolStats(&s)
 	return s
@@ -154,6 +167,30 @@ func (i *iface) stats() InterfaceStats {
 		s.Failure = i.failed.Error()
 	}
 	return s
+}
+
+var neighborStates = [...]string{"unknown", "incomplete", "reachable", "stale", "delay", "probe", "static", "unreachable"}
+
+func (h *Host) neighborStats(i *iface) []NeighborStats {
+	list := []NeighborStats{}
+	for _, protocol := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		entries, err := h.st.Neighbors(i.id, protocol)
+		if err != nil {
+			continue // the interface is without that family
+		}
+		for _, e := range entries {
+			n := NeighborStats{Addr: addr(e.Addr), State: "unknown"}
+			if len(e.LinkAddr) > 0 {
+				n.MAC = e.LinkAddr.String()
+			}
+			if int(e.State) < len(neighborStates) {
+				n.State = neighborStates[e.State]
+			}
+			list = append(list, n)
+		}
+	}
+	slices.SortFunc(list, func(a, b NeighborStats) int { return a.Addr.Compare(b.Addr) })
+	return list
 }
 
 func (s *socket) stats() ConnStats {
