@@ -53,7 +53,7 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 
 // A Dialer connects, with options. Like [net.Dialer], but for the Net it needs.
 type Dialer struct {
-	Net *Net
+	Net *Net // required
 
 	// Timeout bounds a dial, all its addresses together. Zero: no bound but
 	// that of the context and the transport.
@@ -147,7 +147,7 @@ func (n *Net) conn(s *socket, local, peer netip.AddrPort, keepAlive time.Duratio
 // A ListenConfig listens, with options. Like [net.ListenConfig], but for the Net
 // it needs.
 type ListenConfig struct {
-	Net *Net
+	Net *Net // required
 
 	// Backlog is how many connections may wait for an Accept. Zero: 4096.
 	Backlog int

@@ -42,7 +42,8 @@ func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
 // one queue complete in the order in which they were submitted. A completion
 // without an error means that the transport has accepted every byte; one with
 // an error says in N how many it had accepted before. Either way its SGA is s,
-// the caller's again, to be freed or pushed once more.
+// the caller's again, to be freed or pushed once more. If Push itself fails it
+// has borrowed nothing.
 //
 // On a datagram queue each push is one datagram, also an empty one.
 func (l *LibOS) Push(qd QD, s SGA) (Token, error) {

@@ -35,9 +35,8 @@ func kernel(testing.TB) (server, client api.Transport, addr netip.Addr) {
 
 // A kind is a sort of transports that tests run on.
 type kind struct {
-	name   string
-	make   func(testing.TB) (server, client api.Transport, addr netip.Addr)
-	faults []string // cases of package transporttest that it is known to fail
+	name string
+	make func(testing.TB) (server, client api.Transport, addr netip.Addr)
 
 	// slow says that making it takes a second (duplicate address detection):
 	// it is for two tests, and for the long form of all.
@@ -68,7 +67,7 @@ func kinds(t *testing.T) (ks []kind) {
 func TestTransports(t *testing.T) {
 	for _, k := range kinds(t) {
 		t.Run(k.name, func(t *testing.T) {
-			transporttest.Run(t, func(t *testing.T) (_, _ api.Transport, _ netip.Addr) { return k.make(t) }, k.faults...)
+			transporttest.Run(t, func(t *testing.T) (_, _ api.Transport, _ netip.Addr) { return k.make(t) })
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -254,27 +253,5 @@ func TestNoAllocationsParked(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkCompletion(b *testing.B) {
-	for _, outstanding := range []int{10, 1000, 10_000} {
-		b.Run(strconv.Itoa(outstanding), func(b *testing.B) {
-			s := &stub{}
-			l := api.New(s, api.Config{})
-			defer l.Exit()
-			qd := must1(l.Socket(api.TCP))
-			s.hold = true
-			for range outstanding {
-				must1(l.Push(qd, api.SGA{}))
-			}
-			s.hold = false
-			var out [1]api.Completion
-			b.ReportAllocs()
-			for b.Loop() {
-				l.Push(qd, api.SGA{})
-				l.WaitNext(ctx, out[:])
-			}
-		})
 	}
 }

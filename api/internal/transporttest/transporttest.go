@@ -15,7 +15,6 @@ package transporttest
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
 
 	"github.com/ringtail-net/ringtail/api"
@@ -23,13 +22,9 @@ import (
 
 // Run runs the table. setup makes the transports of one case, and the address
 // of the server as the client knows it; Run closes them. They may be the same.
-// Cases named in faults are skipped: the transport is known to fail them.
-func Run(t *testing.T, setup func(t *testing.T) (server, client api.Transport, addr netip.Addr), faults ...string) {
+func Run(t *testing.T, setup func(t *testing.T) (server, client api.Transport, addr netip.Addr)) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if slices.Contains(faults, c.name) {
-				t.Skip("a known fault of this transport")
-			}
 			e := &env{T: t}
 			e.server, e.client, e.addr = setup(t)
 			defer e.close()
