@@ -57,7 +57,8 @@ func (c *choice) Set(text string) error {
 func (c *choice) String() string { return c.value }
 func (c *choice) Type() string   { return "word" }
 
-func completeChoice(c *cobra.Command, flag string, words []string) {
+// completeChoice makes shells complete the values of a flag.
+func completeChoice(c *cobra.Command, flag string, words []string, d cobra.ShellCompDirective) {
 	// It fails only for a flag that is not there.
-	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, d))
 }

@@ -10,9 +10,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/ringtail-net/ringtail"
+	"github.com/ringtail-net/ringtail/hal"
 )
 
 // hostFlags are the options of every command that runs a host.
@@ -21,7 +22,8 @@ type hostFlags struct {
 	verbose bool
 }
 
-func (h *hostFlags) register(fs *pflag.FlagSet) {
+func (h *hostFlags) register(c *cobra.Command) {
+	fs := c.Flags()
 	fs.StringVar(&h.cfg.HAL, "hal", "", "the device, as `driver:target?key=value&…` (see ringtail drivers)")
 	fs.Var(&list[netip.Prefix]{&h.cfg.Addrs, netip.ParsePrefix, "10.77.0.2/24 or fd00::2/64"}, "addr",
 		"an `address` of the host with the prefix length of its link; repeatable")
@@ -32,6 +34,11 @@ func (h *hostFlags) register(fs *pflag.FlagSet) {
 	fs.Uint64Var(&h.cfg.Seed, "seed", 0, "`seed` of the faults' random choices")
 	fs.StringVar(&h.cfg.Pcap, "pcap", "", "write all frames to a pcapng `file`; - is standard output")
 	fs.BoolVar(&h.verbose, "verbose", false, "log to standard error what the host does")
+	var drivers []string
+	for _, d := range hal.Drivers() {
+		drivers = append(drivers, cobra.CompletionWithDesc(d.Name+":", d.Summary))
+	}
+	completeChoice(c, "hal", drivers, cobra.ShellCompDirectiveNoSpace)
 }
 
 // logger returns what --verbose asks for: nil without it.

@@ -48,7 +48,7 @@ It ends when both directions have ended; with -l, when the other side has.`,
 			return n.run(c.Context(), &host)
 		},
 	}
-	host.register(c.Flags())
+	host.register(c)
 	c.Flags().BoolVarP(&n.listen, "listen", "l", false, "wait for a connection to PORT")
 	c.Flags().BoolVarP(&n.udp, "udp", "u", false, "datagrams instead of a stream")
 	c.Flags().BoolVarP(&n.halfClose, "half-close", "N", false, "end our direction with standard input")

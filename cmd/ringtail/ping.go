@@ -67,7 +67,7 @@ func newPing(con console) *cobra.Command {
 			return p.run(c.Context(), &host)
 		},
 	}
-	host.register(c.Flags())
+	host.register(c)
 	c.Flags().IntVarP(&p.count, "count", "c", 0, "stop after `N` requests (default: at an interrupt)")
 	c.Flags().DurationVarP(&p.interval, "interval", "i", time.Second, "`time` between requests")
 	c.Flags().IntVarP(&p.size, "size", "s", 56, "`bytes` of data in a request")

@@ -85,6 +85,7 @@ func TestOutput(t *testing.T) {
 		{"completion zsh", "#compdef ringtail"},
 		{"completion fish", "complete -c ringtail"},
 		{"__complete serve --face q", "queue"},
+		{"__complete serve --hal l", "loopback:"},
 		{"__complete drivers l", "loopback"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestPanic(t *testing.T) {
 	var errOut buffer
 	code := run(context.Background(), []string{"version"}, console{
 		in: strings.NewReader(""), out: panicking{}, err: &errOut,
-		getenv: func(string) (string, bool) { return "", false },
+		getenv: noEnv,
 	})
 	if code != 1 || strings.Count(errOut.String(), "\n") != 1 || !strings.Contains(errOut.String(), "this is a bug") {
 		t.Errorf("code %d, %q", code, errOut.String())

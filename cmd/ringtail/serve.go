@@ -42,9 +42,9 @@ nothing is left behind.`,
 			return serve(c.Context(), con, &host, face.value)
 		},
 	}
-	host.register(c.Flags())
+	host.register(c)
 	c.Flags().Var(&face, "face", "serve on the `face`: queue or net")
-	completeChoice(c, "face", face.of)
+	completeChoice(c, "face", face.of, cobra.ShellCompDirectiveNoFileComp)
 	return c
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,20 +70,25 @@ func TestNetcatListens(t *testing.T) {
 	for _, network := range []string{"tcp", "udp"} {
 		t.Run(network, func(t *testing.T) {
 			wire := newWire()
-			flags := []string{"-w", "300ms"}
+			flags := []string{"-w", "1s"} // which ends datagrams
 			if network == "udp" {
 				flags = append(flags, "-u")
 			}
 			server := append([]string{"nc", "-l", "5000", "--hal", wire, "--addr", "10.0.0.1/24"}, flags...)
 			out, _ := background(t, strings.NewReader("welcome"), server...)
+			// The client ends its input once it has been welcomed.
+			input, keyboard := io.Pipe()
+			var welcome, errOut buffer
+			go func() {
+				io.WriteString(keyboard, "hello")
+				await(t, "a welcome", func() bool { return welcome.String() == "welcome" })
+				keyboard.Close()
+			}()
 			client := append([]string{"nc", "-N", "10.0.0.1", "5000", "--hal", wire, "--addr", "10.0.0.2/24"}, flags...)
-			got := runWith(context.Background(), "hello", nil, client...)
-			if got.code != 0 || got.out != "welcome" {
-				t.Errorf("client: %+v", got)
+			if code := run(context.Background(), client, console{in: input, out: &welcome, err: &errOut, getenv: noEnv}); code != 0 {
+				t.Errorf("client: %d, %s", code, &errOut)
 			}
-			if out.String() != "hello" {
-				t.Errorf("server got %q", out)
-			}
+			await(t, "a hello", func() bool { return out.String() == "hello" })
 		})
 	}
 }
