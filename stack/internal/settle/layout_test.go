@@ -17,19 +17,19 @@ import (
 // These stand for gVisor's types as Inline knows them.
 type (
 	knownProtocol struct {
-		stack      uintptr
+		_          uintptr
 		dispatcher knownDispatcher
 	}
 	knownDispatcher struct {
-		more       int32
+		_          int32
 		processors []knownProcessor
 	}
 	knownProcessor struct {
-		queue            [3]uintptr
+		_                [3]uintptr
 		sleeper          sleep.Sleeper
 		newEndpointWaker sleep.Waker
 		closeWaker       sleep.Waker
-		rest             bool
+		_                bool
 	}
 )
 
@@ -50,11 +50,14 @@ func TestLayout(t *testing.T) {
 }
 
 // with is a protocol whose processors are a P.
-type with[P any] struct {
-	dispatcher struct{ processors []P }
+func with[P any]() reflect.Type {
+	return reflect.TypeFor[*struct{ dispatcher struct{ processors []P } }]()
 }
 
 func TestLayoutMismatch(t *testing.T) {
+	if _, err := layoutOf(with[knownProcessor]()); err != nil {
+		t.Fatalf("what the cases below differ from: %v", err)
+	}
 	for name, protocol := range map[string]reflect.Type{
 		"not a pointer":         reflect.TypeFor[knownProtocol](),
 		"pointer to no struct":  reflect.TypeFor[*int](),
@@ -70,41 +73,41 @@ func TestLayoutMismatch(t *testing.T) {
 		"processors a map": reflect.TypeFor[*struct {
 			dispatcher struct{ processors map[int]knownProcessor }
 		}](),
-		"processors pointers":   reflect.TypeFor[*with[*knownProcessor]](),
-		"processors no structs": reflect.TypeFor[*with[int]](),
-		"sleeper renamed": reflect.TypeFor[*with[struct {
+		"processors pointers":   with[*knownProcessor](),
+		"processors no structs": with[int](),
+		"sleeper renamed": with[struct {
 			sleep                        sleep.Sleeper
 			newEndpointWaker, closeWaker sleep.Waker
-		}]](),
-		"sleeper of another type": reflect.TypeFor[*with[struct {
+		}](),
+		"sleeper of another type": with[struct {
 			sleeper                      struct{ a, b, c, d uintptr }
 			newEndpointWaker, closeWaker sleep.Waker
-		}]](),
-		"waker renamed": reflect.TypeFor[*with[struct {
+		}](),
+		"waker renamed": with[struct {
 			sleeper                     sleep.Sleeper
 			newSegmentWaker, closeWaker sleep.Waker
-		}]](),
-		"close waker missing": reflect.TypeFor[*with[struct {
+		}](),
+		"close waker missing": with[struct {
 			sleeper          sleep.Sleeper
 			newEndpointWaker sleep.Waker
-		}]](),
-		"waker by pointer": reflect.TypeFor[*with[struct {
+		}](),
+		"waker by pointer": with[struct {
 			sleeper          sleep.Sleeper
 			newEndpointWaker *sleep.Waker
 			closeWaker       sleep.Waker
-		}]](),
-		"waker of another type": reflect.TypeFor[*with[struct {
+		}](),
+		"waker of another type": with[struct {
 			sleeper          sleep.Sleeper
 			newEndpointWaker sleep.Waker
 			closeWaker       chan struct{}
-		}]](),
+		}](),
 		// A promoted field's offset counts from the struct it is in.
-		"processor embedded": reflect.TypeFor[*with[struct {
-			pad int
+		"processor embedded": with[struct {
+			_ int
 			knownProcessor
-		}]](),
+		}](),
 		"dispatcher embedded": reflect.TypeFor[*struct {
-			pad int
+			_ int
 			knownProtocol
 		}](),
 	} {
