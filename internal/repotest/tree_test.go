@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -131,14 +130,4 @@ func (f *goFile) imports() map[string]string {
 		}
 	}
 	return m
-}
-
-// sorted returns the keys of m in order, so that failures are too.
-func sorted[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
