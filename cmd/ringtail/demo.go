@@ -93,6 +93,7 @@ still depends on the clock.`,
 }
 
 func (d *demo) run(ctx context.Context) error {
+	d.con = beside(d.pcap, d.con)
 	limited, cancel := context.WithTimeoutCause(ctx, demoLimit, fmt.Errorf("it took longer than %v", demoLimit))
 	defer cancel()
 	d.progress = newProgress(d.con)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ringtail-net/ringtail"
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/wrap"
 )
 
 // hostFlags are the options of every command that runs a host.
@@ -24,13 +25,13 @@ type hostFlags struct {
 
 func (h *hostFlags) register(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringVar(&h.cfg.HAL, "hal", "", "the device, as `driver:target?key=value&…` (see ringtail drivers)")
+	fs.StringVar(&h.cfg.HAL, "hal", "", "the device, by a `spec` driver:target?key=value&… (see ringtail drivers)")
 	fs.Var(&list[netip.Prefix]{&h.cfg.Addrs, netip.ParsePrefix, "10.77.0.2/24 or fd00::2/64"}, "addr",
 		"an `address` of the host with the prefix length of its link; repeatable")
 	fs.Var(&list[netip.Addr]{&h.cfg.Gateways, netip.ParseAddr, "10.77.0.1 or fd00::1"}, "gateway",
 		"a default `router`; one for each of IPv4 and IPv6")
 	fs.IntVar(&h.cfg.MTU, "mtu", 0, "longest IP packet in `bytes` (default: the device's)")
-	fs.StringVar(&h.cfg.Faults, "faults", "", "damage frames on purpose, as in `drop=1%,delay=5ms,dup=1%,reorder=1%,corrupt=1%`")
+	fs.StringVar(&h.cfg.Faults, "faults", "", "damage frames on purpose, by a `list` such as drop=1%,delay=5ms,jitter=1ms,dup=1%,reorder=1%,corrupt=1%,rate=10mbit")
 	fs.Uint64Var(&h.cfg.Seed, "seed", 0, "`seed` of the faults' random choices")
 	fs.StringVar(&h.cfg.Pcap, "pcap", "", "write all frames to a pcapng `file`; - is standard output")
 	fs.BoolVar(&h.verbose, "verbose", false, "log to standard error what the host does")
@@ -39,6 +40,15 @@ func (h *hostFlags) register(c *cobra.Command) {
 		drivers = append(drivers, cobra.CompletionWithDesc(d.Name+":", d.Summary))
 	}
 	completeChoice(c, "hal", drivers, cobra.ShellCompDirectiveNoSpace)
+}
+
+// beside returns con with its output on standard error if a capture takes the
+// standard output.
+func beside(pcap string, con console) console {
+	if pcap == "-" {
+		con.out = con.err
+	}
+	return con
 }
 
 // logger returns what --verbose asks for: nil without it.
@@ -72,11 +82,11 @@ func (h *hostFlags) open(ctx context.Context, con console) (*ringtail.Host, erro
 	return host, nil
 }
 
-// closeHost closes a host. That a reader of its capture has gone is worth a word,
-// and no more.
+// closeHost closes a host. That the reader of its capture has gone, or was too
+// slow, is worth a word and no more.
 func closeHost(con console, host *ringtail.Host) error {
 	err := host.Close()
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, wrap.ErrBehind) || errors.Is(err, os.ErrClosed) {
 		fmt.Fprintf(con.err, "ringtail: the capture is incomplete: %s\n", oneLine(err))
 		return nil
 	}

@@ -45,6 +45,9 @@ It ends when both directions have ended; with -l, when the other side has.`,
 			if err := n.parse(args); err != nil {
 				return err
 			}
+			if host.cfg.Pcap == "-" {
+				return usageError("--pcap -: standard output is for what arrives; name a file")
+			}
 			return n.run(c.Context(), &host)
 		},
 	}

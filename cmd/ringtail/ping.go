@@ -91,6 +91,7 @@ func (p *pinger) validate() error {
 }
 
 func (p *pinger) run(ctx context.Context, flags *hostFlags) error {
+	p.con = beside(flags.cfg.Pcap, p.con)
 	host, err := flags.open(ctx, p.con)
 	if err != nil || host == nil {
 		return err

@@ -52,6 +52,7 @@ func TestBadInput(t *testing.T) {
 		{"nc 10.0.0.2 0" + host, "PORT must be a number"},
 		{"nc nobody 80" + host, "literal address"},
 		{"nc -l 1 2" + host, "no HOST"},
+		{"nc --pcap - 10.0.0.2 80" + host, "--pcap -"},
 		{"nc -w -1s -l 1" + host, "--wait"},
 		{"drivers nope", "unknown driver \"nope\""},
 	} {
