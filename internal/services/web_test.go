@@ -188,4 +188,3 @@ func sumOf(size int64) string {
 	b, _ := io.ReadAll(up.reply().body)
 	return string(b)
 }
-
