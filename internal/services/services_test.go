@@ -16,7 +16,7 @@ import (
 	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
-// The tests of this file are one table, run on both faces and both versions of
+// The services' tests are one table, run on both faces and both versions of
 // IP. A test gets a testbed of its own.
 var serviceTests = []struct {
 	name string
@@ -65,7 +65,6 @@ func (b *testbed) dial(t *testing.T, port int) *api.Conn {
 	return c.(*api.Conn)
 }
 
-// browser returns an HTTP client of the testbed.
 func testEcho(t *testing.T, b *testbed) {
 	c := b.dial(t, echoPort)
 	sent := primePattern.at(17, chunk)
@@ -151,8 +150,6 @@ func testChargen(t *testing.T, b *testbed) {
 	}
 }
 
-// nc -N sends its request and its end together.
-// A client that reads nothing for a while holds up itself only.
 // Clients that vanish in the middle of anything leave nothing behind; the testbed
 // looks at the end.
 func testKilledClients(t *testing.T, b *testbed) {
@@ -180,7 +177,6 @@ func testKilledClients(t *testing.T, b *testbed) {
 	b.await(t, "no connection is open", func() bool { return b.openConns() == 0 && b.accepted() == uint64(len(requests)) })
 }
 
-// sumOf is what /sum says of the first size bytes of the pattern.
 func (b *testbed) openConns() (n int64) {
 	for _, c := range b.Snapshot().Services {
 		n += c.Open

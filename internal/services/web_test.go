@@ -15,6 +15,7 @@ import (
 	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
+// browser returns an HTTP client of the testbed.
 func (b *testbed) browser(t *testing.T, conns int) *http.Client {
 	tr := &http.Transport{
 		DialContext:           b.client.DialContext,
@@ -23,7 +24,7 @@ func (b *testbed) browser(t *testing.T, conns int) *http.Client {
 		MaxIdleConnsPerHost:   conns,
 	}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 2 * time.Minute}
+	return &http.Client{Transport: tr, Timeout: 2 * time.Minute} // so that a failure is not a hang
 }
 
 func (b *testbed) url(path string) string { return "http://" + b.addr + path }
@@ -118,6 +119,7 @@ func testMany(t *testing.T, b *testbed) {
 	wg.Wait()
 }
 
+// nc -N sends its request and its end together.
 func testHalfClosedRequest(t *testing.T, b *testbed) {
 	c := b.dial(t, httpPort)
 	fmt.Fprint(c, "GET /bytes/200000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -129,6 +131,7 @@ func testHalfClosedRequest(t *testing.T, b *testbed) {
 	}
 }
 
+// A client that reads nothing for a while holds up itself only.
 func testSlowReader(t *testing.T, b *testbed) {
 	const size = 16 << 20 // more than all buffers
 	slow := b.dial(t, httpPort)
@@ -182,6 +185,7 @@ func testBigSum(t *testing.T, b *testbed) {
 	}
 }
 
+// sumOf is what /sum says of the first size bytes of the pattern.
 func sumOf(size int64) string {
 	up := &upload{sha256.New()}
 	io.Copy(up, Bytes(size))
