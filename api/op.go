@@ -116,10 +116,8 @@ type Op struct {
 	// User is for the face: what Done needs to know.
 	User any
 
-	// Next and State are for the transport that holds the op. Free sets them
-	// to zero.
-	Next  *Op
-	State atomic.Uint32
+	// Next is for the transport that holds the op: a list that it keeps it in.
+	Next *Op
 
 	gen atomic.Uint64
 }
@@ -179,7 +177,6 @@ func (o *Op) Free() {
 	o.gen.Add(1)
 	o.Request, o.Result = Request{}, Result{}
 	o.Done, o.User, o.Next = nil, nil, nil
-	o.State.Store(0)
 	ops.Put(o)
 }
 

@@ -52,18 +52,9 @@ func (l *opList) remove(op *api.Op) bool {
 	return false
 }
 
-// States of an op while the host has it.
-const pending = 1
-
-// complete gives a finished op back to its face.
-func complete(op *api.Op) {
-	op.State.Store(0)
-	op.Complete()
-}
-
 func finish(op *api.Op, err error) {
 	op.Err = err
-	complete(op)
+	op.Complete()
 }
 
 // execute runs a task within the turn.
@@ -85,13 +76,11 @@ func (h *Host) execute(t *task) {
 	}
 }
 
-// cancel ends an op that is parked. An op whose state is pending cannot be
-// completed beside us, since that happens in turns only, so its fields may be
-// read; of any other not even that: its face may be reusing it. The ticket is
-// looked at last, since the state may have been that of another use.
+// cancel ends an op that is parked. A ticket that is not void names an op that
+// is not complete; as ops are completed in turns only, that stays so meanwhile.
 func (h *Host) cancel(t api.Ticket, cause error) {
 	op := t.Op()
-	if op == nil || op.State.Load() != pending || t.Op() == nil {
+	if op == nil {
 		return
 	}
 	s, ok := op.Sock.(*socket)

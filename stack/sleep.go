@@ -1,11 +1,13 @@
 package stack
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/ringtail-net/ringtail/api"
+	"github.com/ringtail-net/ringtail/hal"
 )
 
 // role is the right to wait for the host's devices, apart from the turn. At
@@ -136,7 +138,11 @@ func (h *Host) Sleep(deadline time.Time) error {
 		return err
 	}
 	defer h.role.give()
-	return h.sleep(deadline)
+	err := h.sleep(deadline)
+	if errors.Is(err, hal.ErrClosed) {
+		return net.ErrClosed // the sleeper's word for it
+	}
+	return err
 }
 
 // Wake implements api.Driver.

@@ -104,7 +104,7 @@ func (s *socket) progress(l *opList, try func(*api.Op) (done bool)) {
 			return
 		}
 		l.pop()
-		complete(op)
+		op.Complete()
 	}
 }
 
@@ -112,7 +112,7 @@ func (s *socket) progress(l *opList, try func(*api.Op) (done bool)) {
 // otherwise.
 func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
 	if l.head == nil && try(op) {
-		complete(op)
+		op.Complete()
 		return
 	}
 	l.push(op)

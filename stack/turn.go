@@ -53,10 +53,7 @@ func (m *mailbox) take(into []task, n int) []task {
 }
 
 // Submit implements api.Transport.
-func (h *Host) Submit(op *api.Op) {
-	op.State.Store(pending)
-	h.post(task{op: op})
-}
+func (h *Host) Submit(op *api.Op) { h.post(task{op: op}) }
 
 // Cancel implements api.Transport.
 func (h *Host) Cancel(t api.Ticket, cause error) { h.post(task{cancel: t, cause: cause}) }

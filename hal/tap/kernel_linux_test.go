@@ -148,6 +148,9 @@ func TestNoAllocation(t *testing.T) {
 		received := 0
 		if got := testing.AllocsPerRun(100, func() {
 			n, err := tx.Alloc(fs, len(packet))
+			if n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
 			copy(fs[0].Data, packet)
 			if n, err = tx.Tx(fs[:n]); n != 1 || err != nil {
 				t.Fatal(n, err)

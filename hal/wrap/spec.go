@@ -115,12 +115,6 @@ func (f Faults) String() string {
 	return strings.Join(pairs, ",")
 }
 
-// none reports whether f does nothing.
-func (f Faults) none() bool {
-	f.Dir, f.Queue = 0, 0
-	return f == Faults{}
-}
-
 func findFault(name string) *faultKey {
 	for i := range faultKeys {
 		if faultKeys[i].name == name {

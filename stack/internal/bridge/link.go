@@ -46,8 +46,8 @@ type Options struct {
 }
 
 // Link is a stack.LinkEndpoint and a stack.GSOEndpoint over one device. Receive
-// and Flush have one caller at a time; WritePackets may be called from any
-// goroutine.
+// has one caller at a time; WritePackets and Flush may be called from any
+// goroutine beside it.
 type Link struct {
 	dev    hal.Device
 	admit  func(*offload.Headers) string
