@@ -203,6 +203,11 @@ func (c *ListenConfig) open(ctx context.Context, network, address string, stream
 	if err != nil {
 		return nil, netip.AddrPort{}, opError("listen", "socket", network, nil, netAddr(nw, addrs[0]), err)
 	}
+	if stream {
+		// As package net does: connections in TIME-WAIT are no reason to
+		// refuse. A transport may do without.
+		_ = s.setOption(ReuseAddr(true))
+	}
 	call := "setsockopt"
 	for i := 0; i < len(c.Options) && err == nil; i++ {
 		err = s.setOption(c.Options[i])

@@ -125,6 +125,7 @@ type iface struct {
 
 // build makes the stack and its interfaces.
 func (h *Host) build(cfg Config) error {
+	takeGVisorLog(cfg.Logger)
 	opts := h.stackOptions(cfg)
 	h.st = stack.New(opts)
 	h.chooseSettler(cfg)

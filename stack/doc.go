@@ -35,7 +35,9 @@
 // # Traps
 //
 // Op.Done runs within the turn: it may take note and wake, and must not call the
-// host. A host never logs to a global logger: pass one in Config. A host that is
+// host. A host never logs to a global logger: pass one in Config. gVisor
+// itself has a global one, for the whole process, which the first host turns away
+// from standard error to the Logger of the latest host. A host that is
 // not closed keeps one goroutine and its devices.
 //
 // What the host does not do yet: merge received segments (GRO), listen to

@@ -16,6 +16,8 @@ import (
 	"time"
 )
 
+// Most tests run beside each other: they wait for a link, for duplicate address
+// detection, or for nothing to happen. TestTransfers needs the processors.
 var bothFaces = []string{"queue", "net"}
 
 // urls are the server over both families.
@@ -60,7 +62,7 @@ func (s *server) transfer(url string, path, sum string, n int) {
 func eachFace(t *testing.T, f func(t *testing.T, face string)) {
 	for _, face := range bothFaces {
 		t.Run(face, func(t *testing.T) {
-			t.Parallel() // most of the time they wait
+			t.Parallel()
 			f(t, face)
 		})
 	}
@@ -84,13 +86,14 @@ func TestTransfers(t *testing.T) {
 }
 
 func TestTransfersOverABadLink(t *testing.T) {
+	t.Parallel()
 	needs(t)
 	const size = 10_000_000
 	path, sum := randomFile(t, size)
 	for _, face := range bothFaces {
 		for _, url := range urls {
 			t.Run(face+" "+url, func(t *testing.T) {
-				t.Parallel() // they wait for the link, not for a processor
+				t.Parallel()
 				s := serve(t, "--face", face, "--seed", "7", "--faults", "drop=2%,delay=2ms,reorder=2%,dup=1%,corrupt=1%")
 				s.transfer(url, path, sum, size)
 			})
@@ -99,6 +102,7 @@ func TestTransfersOverABadLink(t *testing.T) {
 }
 
 func TestManyConnections(t *testing.T) {
+	t.Parallel()
 	needs(t)
 	eachFace(t, func(t *testing.T, face string) {
 		s := serve(t, "--face", face)
@@ -110,6 +114,7 @@ func TestManyConnections(t *testing.T) {
 }
 
 func TestHalfClose(t *testing.T) {
+	t.Parallel()
 	needs(t, "nc")
 	path, sum := randomFile(t, 3_000_000)
 	eachFace(t, func(t *testing.T, face string) {
@@ -147,6 +152,7 @@ func (s *server) stats() (v struct {
 }
 
 func TestSlowAndKilledClients(t *testing.T) {
+	t.Parallel()
 	needs(t)
 	eachFace(t, func(t *testing.T, face string) {
 		s := serve(t, "--face", face)
@@ -185,6 +191,7 @@ func waitUntil(t *testing.T, what string, cond func() bool) {
 }
 
 func TestPing(t *testing.T) {
+	t.Parallel()
 	needs(t, "ping")
 	s := serve(t)
 	for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
@@ -195,6 +202,7 @@ func TestPing(t *testing.T) {
 }
 
 func TestCaptureOpensCleanInTshark(t *testing.T) {
+	t.Parallel()
 	needs(t, "tshark", "nc")
 	path := filepath.Join(t.TempDir(), "c.pcapng")
 	t.Run("serve", func(t *testing.T) {
@@ -218,6 +226,7 @@ func TestCaptureOpensCleanInTshark(t *testing.T) {
 
 // TestIdle: a server that nobody asks uses less than a hundredth of a core.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	needs(t)
 	eachFace(t, func(t *testing.T, face string) {
 		s := serve(t, "--face", face)

@@ -43,9 +43,7 @@ type netFace struct {
 
 // listen opens all services and starts their goroutines.
 func (f *netFace) listen(ctx context.Context, n *api.Net) error {
-	// As package net does: what is in TIME-WAIT from an earlier run is no reason
-	// to refuse.
-	config := api.ListenConfig{Net: n, Backlog: backlog, Options: []api.Option{api.ReuseAddr(true)}}
+	config := api.ListenConfig{Net: n, Backlog: backlog}
 	f.failed = make(chan error, 1)
 	for _, l := range []struct {
 		port    int
