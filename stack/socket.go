@@ -119,21 +119,24 @@ func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
 }
 
 func (s *socket) read(op *api.Op) bool {
-	h := s.h
-	stream := s.network.Stream()
 	size, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
-	if err != nil {
-		op.Err = errno(err)
-		return true
+	if err == nil && size == 0 && s.network.Stream() {
+		// It is asked for its state only. With Config.Foreign bytes may come
+		// meanwhile: a peek leaves them where they are.
+		_, err = s.ep.Read(io.Discard, tcpip.ReadOptions{Peek: true})
+		if err == nil {
+			size, err = s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
+		}
 	}
-	if op.Max > 0 {
-		size = min(size, op.Max)
+	var res tcpip.ReadResult
+	if err == nil {
+		if op.Max > 0 {
+			size = min(size, op.Max)
+		}
+		s.h.sink = sink{op: op, bufs: op.Bufs, limit: size}
+		res, err = s.ep.Read(&s.h.sink, tcpip.ReadOptions{NeedRemoteAddr: !s.network.Stream()})
+		s.h.sink = sink{}
 	}
-	h.sink = sink{op: op, bufs: op.Bufs, limit: size}
-	// A stream with nothing to read is only asked for its state: bytes would
-	// have nowhere to go.
-	res, err := s.ep.Read(&h.sink, tcpip.ReadOptions{NeedRemoteAddr: !stream, Peek: stream && size == 0})
-	h.sink = sink{}
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrWouldBlock:
@@ -148,9 +151,9 @@ func (s *socket) read(op *api.Op) bool {
 		return true
 	}
 	op.N = res.Count
-	if stream {
+	if s.network.Stream() {
 		s.ep.ModerateRecvBuf(res.Count)
-		return res.Count > 0
+		return true
 	}
 	op.Truncated = res.Total > res.Count
 	op.From = addrPort(res.RemoteAddr)
