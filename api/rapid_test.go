@@ -1,0 +1,3 @@
+package api_test
+
+import _ "pgregory.net/rapid"
