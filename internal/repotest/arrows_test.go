@@ -57,10 +57,14 @@ var arrows = []arrow{
 	{"internal/repotest", nil, "it reads the tree as text"},
 	{"cmd/*", []string{"", "api", "hal", "hal/*", "stack", "internal/services"},
 		"a command is a user of the root package"},
+	{"examples/internal/*", []string{""},
+		"what examples share is the root package's business, and flags"},
+	{"examples/*", []string{"", "api", "examples/internal/flags"},
+		"an example is a program as others write them: the root package and a face"},
 }
 
 // test support: packages that import "testing" and must not end up in a program.
-var testSupport = []string{"hal/haltest", "api/internal/transporttest", "internal/netlab", "internal/testenv", "internal/repotest"}
+var testSupport = []string{"hal/haltest", "api/internal/transporttest", "internal/netlab", "internal/testenv", "internal/repotest", "examples/internal/exampletest"}
 
 func TestArrows(t *testing.T) {
 	for _, f := range repo(t).files {

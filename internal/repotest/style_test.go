@@ -87,7 +87,7 @@ var manners = []struct {
 	why        string
 }{
 	{"runtime", "GOMAXPROCS", nil, "how many processors the process uses is its owner's decision"},
-	{"os", "Exit", []string{"cmd/*"}, "only main ends the process"},
+	{"os", "Exit", []string{"cmd/*", "examples/*"}, "only main ends the process"},
 	{"fmt", "Print", []string{"cmd/*"}, "standard output belongs to the program"},
 	{"fmt", "Println", []string{"cmd/*"}, "standard output belongs to the program"},
 	{"fmt", "Printf", []string{"cmd/*"}, "standard output belongs to the program"},
