@@ -143,12 +143,9 @@ func (c *call) do() Result {
 
 // The synchronous ops, for both faces. Their errors are leaves.
 
-func (l *LibOS) newSocket(ctx context.Context, t Transport, n Network) (*socket, error) {
-	if _, ok := ParseNetwork(n.String()); !ok {
-		return nil, syscall.EPROTONOSUPPORT
-	}
+func (l *LibOS) newSocket(ctx context.Context, t Transport, n Network, o Option) (*socket, error) {
 	c := l.newCall(t, KindSocket)
-	c.op.Network = n
+	c.op.Network, c.op.Opt = n, o
 	c.run(ctx)
 	r := c.op.Result
 	c.free()

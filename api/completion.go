@@ -55,8 +55,8 @@ type Completion struct {
 // finds it until [LibOS.Completions] or [LibOS.WaitNext] has handed it out.
 //
 // The end of ctx ends the wait, not the op: the token stays good. With a ctx
-// that has ended already Wait polls. It fails with EINVAL if the token is none
-// or its completion has been taken, with EBUSY if somebody else waits for it,
+// that has ended already Wait polls. It fails with EINVAL if the token is none,
+// its completion has been taken, or it occurs twice, with EBUSY if somebody else waits for it,
 // with the error of ctx, and with [ErrDeadlock].
 func (l *LibOS) Wait(ctx context.Context, id Token) (Completion, error) {
 	_, c, err := l.WaitAny(ctx, []Token{id})
@@ -91,6 +91,38 @@ func (l *LibOS) WaitAny(ctx context.Context, ids []Token) (int, Completion, erro
 	return i, done, nil
 }
 
+// WaitAll waits until all of several ops are done, and returns their completions
+// in the order of ids. It takes all of them or none: if it fails every token
+// stays good, also those that are done. It allocates what it returns.
+// Otherwise it is as [LibOS.Wait].
+func (l *LibOS) WaitAll(ctx context.Context, ids []Token) ([]Completion, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.newWaiter()
+	defer l.freeWaiter(w)
+	n, err := l.reserve(w, ids)
+	if err == nil {
+		for _, id := range ids {
+			if c, _ := l.tokens.get(uint64(id)); !c.over {
+				w.left++
+			}
+		}
+		if w.left > 0 {
+			err = l.wait(ctx, w)
+		}
+	}
+	if err != nil && (n < len(ids) || w.left > 0) {
+		l.wakeUnlocked(l.release(w, ids[:n], -1))
+		return nil, err
+	}
+	all := make([]Completion, len(ids))
+	for i, id := range ids {
+		c, _ := l.tokens.get(uint64(id))
+		all[i] = l.take(c)
+	}
+	return all, nil
+}
+
 // reserve makes w the waiter of tokens, and returns of how many before an error.
 // l.mu is held.
 func (l *LibOS) reserve(w *waiter, ids []Token) (int, error) {
@@ -102,7 +134,9 @@ func (l *LibOS) reserve(w *waiter, ids []Token) (int, error) {
 		switch {
 		case !ok:
 			return i, &Error{Op: "wait", Err: syscall.EINVAL}
-		case c.w != nil && c.w != w:
+		case c.w == w:
+			return i, &Error{Op: "wait", QD: c.entry.qd, Err: syscall.EINVAL} // twice
+		case c.w != nil:
 			return i, &Error{Op: "wait", QD: c.entry.qd, Err: syscall.EBUSY}
 		}
 		c.w = w
@@ -163,11 +197,32 @@ func (l *LibOS) WaitNext(ctx context.Context, out []Completion) (int, error) {
 			return 0, err
 		}
 	}
+	return l.takeReady(out), nil
+}
+
+// Poll takes completions out of the completion queue, as [LibOS.WaitNext] does,
+// but never waits: it returns how many there were, also none. If there are none
+// it runs one turn of a transport that can be driven, and looks again; so a loop
+// around Poll is all that a program needs which spins on its own core. To poll
+// for one op by name use [LibOS.Wait] with a context that has ended.
+func (l *LibOS) Poll(out []Completion) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ready.n == 0 && l.driver != nil && !l.dead {
+		l.mu.Unlock()
+		l.driver.Turn()
+		l.mu.Lock()
+	}
+	return l.takeReady(out)
+}
+
+// takeReady takes what there is in the completion queue. l.mu is held.
+func (l *LibOS) takeReady(out []Completion) int {
 	n := min(len(out), l.ready.n)
 	for i := range out[:n] {
 		out[i] = l.take(l.ready.front.of)
 	}
-	return n, nil
+	return n
 }
 
 // waitReady waits until there is a completion in the queue. l.mu is held.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"sync"
@@ -26,6 +27,10 @@ type Config struct {
 	// sleeps. Zero: it sleeps at once. Transports without a Driver ignore it.
 	Spin int
 
+	// Memory executes memory queues; like the transport it is closed by Exit.
+	// Nil: one of [NewMemory].
+	Memory Transport
+
 	// Strict makes misuse of memory panic. It is for tests.
 	Strict bool
 }
@@ -35,7 +40,8 @@ type Config struct {
 type LibOS struct {
 	cfg       Config
 	transport Transport
-	driver    Driver // nil if the transport has none
+	memory    Transport // of memory queues
+	driver    Driver    // nil if the transport has none
 	timers    Timers
 	net       Net
 	sgas      sgaCounters
@@ -71,7 +77,10 @@ func New(t Transport, cfg Config) *LibOS {
 	if cfg.MaxUnclaimed <= 0 {
 		cfg.MaxUnclaimed = 1 << 20
 	}
-	l := &LibOS{cfg: cfg, transport: t, timers: realTime{}}
+	if cfg.Memory == nil {
+		cfg.Memory = NewMemory()
+	}
+	l := &LibOS{cfg: cfg, transport: t, memory: cfg.Memory, timers: realTime{}}
 	l.queues.bits, l.queues.max = 20, math.MaxInt32
 	l.tokens.bits, l.tokens.max = 32, math.MaxUint64
 	l.driver, _ = t.(Driver)
@@ -93,7 +102,7 @@ func (l *LibOS) Exit() error {
 	l.mu.Lock()
 	l.exiting = true
 	l.mu.Unlock()
-	err := l.transport.Close()
+	err := errors.Join(l.transport.Close(), l.memory.Close())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.die()

@@ -104,7 +104,7 @@ func (d *Dialer) connect(ctx context.Context, limit *deadline, nw Network, addr 
 		return nil, Result{}, err
 	}
 	lib := d.Net.lib
-	s, err := lib.newSocket(ctx, lib.transport, nw)
+	s, err := lib.newSocket(ctx, lib.transport, nw, nil)
 	if err != nil {
 		return nil, Result{}, err
 	}
@@ -199,7 +199,7 @@ func (c *ListenConfig) open(ctx context.Context, network, address string, stream
 	if err != nil {
 		return nil, netip.AddrPort{}, &net.OpError{Op: "listen", Net: network, Err: err}
 	}
-	s, err := c.Net.lib.newSocket(ctx, c.Net.lib.transport, nw)
+	s, err := c.Net.lib.newSocket(ctx, c.Net.lib.transport, nw, nil)
 	if err != nil {
 		return nil, netip.AddrPort{}, opError("listen", "socket", network, nil, netAddr(nw, addrs[0]), err)
 	}

@@ -27,7 +27,7 @@ const (
 	KindName                     // Sock → Local, Peer (zero if not connected)
 	KindJoin                     // Sock, Addr: a multicast group
 	KindLeave                    // Sock, Addr
-	KindSocket                   // Network → NewSock
+	KindSocket                   // Network, Opt if it is a memory queue's limit → NewSock
 )
 
 var kindNames = [...]string{"", "close", "cancel", "shutdown", "read", "write", "accept", "bind", "listen", "connect",
@@ -45,7 +45,8 @@ func (k Kind) String() string {
 type Network uint8
 
 // The networks. ICMP sockets send and receive echo messages as datagrams whose
-// port is the echo identifier (what Linux calls ping sockets).
+// port is the echo identifier (what Linux calls ping sockets). Memory is that of
+// [LibOS.MemoryQueue]; Socket and package net's names know nothing of it.
 const (
 	TCP Network = iota + 1
 	TCP4
@@ -55,6 +56,7 @@ const (
 	UDP6
 	ICMP4
 	ICMP6
+	Memory
 )
 
 var networkNames = [...]string{"", "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "icmp4", "icmp6"}
@@ -70,6 +72,9 @@ func ParseNetwork(name string) (Network, bool) {
 }
 
 func (n Network) String() string {
+	if n == Memory {
+		return "memory"
+	}
 	if n > 0 && int(n) < len(networkNames) {
 		return networkNames[n]
 	}

@@ -21,16 +21,23 @@ func (l *LibOS) Socket(n Network) (QD, error) { return l.SocketOn(l.transport, n
 // only: the others get on by themselves, at the price of a switch between
 // goroutines.
 func (l *LibOS) SocketOn(t Transport, n Network) (QD, error) {
-	s, err := l.newSocket(background, t, n)
+	if n < TCP || n > ICMP6 {
+		return 0, &Error{Op: "socket", Err: syscall.EPROTONOSUPPORT}
+	}
+	return l.newQueue("socket", t, n, nil)
+}
+
+func (l *LibOS) newQueue(op string, t Transport, n Network, o Option) (QD, error) {
+	s, err := l.newSocket(background, t, n, o)
 	if err != nil {
-		return 0, l.fail("socket", 0, netip.AddrPort{}, err)
+		return 0, l.fail(op, 0, netip.AddrPort{}, err)
 	}
 	l.mu.Lock()
 	qd := l.adopt(s)
 	l.mu.Unlock()
 	if qd == 0 {
 		_ = s.close()
-		return 0, &Error{Op: "socket", Err: syscall.EMFILE}
+		return 0, &Error{Op: op, Err: syscall.EMFILE}
 	}
 	return qd, nil
 }

@@ -102,8 +102,13 @@ func (l *LibOS) Alloc(size int) SGA {
 	if size <= 0 {
 		return SGA{}
 	}
+	return newLease(size).give(l)
+}
+
+// newLease returns size bytes, more than 0, that are nobody's yet.
+func newLease(size int) *lease {
 	a := leases.Get().(*lease)
-	a.owner, a.bytes = l, 0
+	a.bytes = 0
 	for size > 0 {
 		b := newBlock(size)
 		n := min(size, len(b.buf))
@@ -111,6 +116,12 @@ func (l *LibOS) Alloc(size int) SGA {
 		a.bytes += int64(len(b.buf))
 		size -= n
 	}
+	return a
+}
+
+// give gives the memory to the users of l.
+func (a *lease) give(l *LibOS) SGA {
+	a.owner = l
 	l.sgas.live.Add(1)
 	l.sgas.bytes.Add(a.bytes)
 	return SGA{Segs: a.segs, lease: a, gen: uint32(a.state.Load() >> 32)}
@@ -175,10 +186,17 @@ func (a *lease) end(gen uint32) {
 	l := a.owner
 	l.sgas.live.Add(-1)
 	l.sgas.bytes.Add(-a.bytes)
-	for i, b := range a.blocks {
-		if l.cfg.Strict {
+	if l.cfg.Strict {
+		for _, b := range a.blocks {
 			poison(b.buf)
 		}
+	}
+	a.recycle()
+}
+
+// recycle puts the memory back into the pools.
+func (a *lease) recycle() {
+	for i, b := range a.blocks {
 		blocks[b.size].Put(b)
 		a.blocks[i] = nil
 	}

@@ -12,14 +12,15 @@ type Token uint64
 
 // entry is what the queue face keeps of a call.
 type entry struct {
-	id     Token
-	opcode Opcode
-	qd     QD
-	peer   netip.AddrPort // the address of a PushTo or Connect
-	sga    SGA
-	sock   *socket    // accepted
-	order  uint64     // when it was done
-	place  node[call] // in LibOS.ready
+	id      Token
+	opcode  Opcode
+	qd      QD
+	peer    netip.AddrPort // the address of a PushTo or Connect
+	sga     SGA
+	sock    *socket    // accepted
+	order   uint64     // when it was done
+	dropped bool       // nobody will ask for it
+	place   node[call] // in LibOS.ready
 }
 
 // Accept asks for the next connection of a listening queue. Its completion has
@@ -149,13 +150,23 @@ func tokenDone(op *Op) {
 	c.over, e.order = true, l.order
 	if op.NewSock != nil {
 		e.sock = &socket{lib: l, t: c.t, h: op.NewSock, net: op.Network}
-		l.adopt(e.sock)
+		if !e.dropped {
+			l.adopt(e.sock)
+		}
 	}
 	wake := false
-	if c.w != nil {
-		wake = l.call(c.w)
-	} else {
+	switch {
+	case e.dropped:
+		l.noneLeft()
+		l.mu.Unlock()
+		c.discard()
+		return
+	case c.w == nil:
 		wake = l.offer(c)
+	default:
+		if c.w.left--; c.w.left <= 0 {
+			wake = l.call(c.w)
+		}
 	}
 	l.mu.Unlock()
 	if wake {
@@ -170,10 +181,16 @@ func (l *LibOS) offer(c *call) (wake bool) {
 	if w := l.takers.pop(); w != nil {
 		wake = l.call(w)
 	}
-	if l.dead && l.flying == 0 {
-		l.die() // whoever else waits does so in vain
-	}
+	l.noneLeft()
 	return wake
+}
+
+// noneLeft tells those who wait for any completion if there will be none. l.mu
+// is held.
+func (l *LibOS) noneLeft() {
+	if l.dead && l.flying == 0 {
+		l.die()
+	}
 }
 
 // Cancel hastens the end of an op: if it is still pending it completes with
@@ -191,4 +208,51 @@ func (l *LibOS) Cancel(id Token) error {
 	l.mu.Unlock()
 	t.Cancel(ticket, syscall.ECANCELED)
 	return nil
+}
+
+// Drop gives up a token: nobody will ask for its completion. The op goes on;
+// when it is done its completion is thrown away, its SGA freed, and a connection
+// that it accepted closed. A push that is dropped is sent and forgotten: memory
+// of [LibOS.Alloc] takes care of itself; memory of the caller's own, as of
+// [SGAOf], is still borrowed for as long as the push takes, of which he learns
+// nothing any more.
+//
+// The token is void at once. Drop fails with EINVAL if it was void before, and
+// with EBUSY if somebody waits for it by name.
+func (l *LibOS) Drop(id Token) error {
+	l.mu.Lock()
+	c, ok := l.tokens.get(uint64(id))
+	switch {
+	case !ok:
+		l.mu.Unlock()
+		return &Error{Op: "drop", Err: syscall.EINVAL}
+	case c.w != nil:
+		qd := c.entry.qd
+		l.mu.Unlock()
+		return &Error{Op: "drop", QD: qd, Err: syscall.EBUSY}
+	}
+	l.tokens.remove(uint64(id))
+	c.entry.dropped = true
+	over := c.over
+	if over {
+		c.entry.place.remove()
+		if s := c.entry.sock; s != nil {
+			l.queues.remove(uint64(uint32(s.qd)))
+		}
+	}
+	l.mu.Unlock()
+	if over {
+		c.discard()
+	}
+	return nil
+}
+
+// discard ends a call that is over and was dropped. It may run within Done, so
+// that the close of a connection is left to a goroutine.
+func (c *call) discard() {
+	if s := c.entry.sock; s != nil {
+		go s.close()
+	}
+	c.entry.sga.Free()
+	c.free()
 }

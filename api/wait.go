@@ -21,6 +21,7 @@ import (
 // A waiter is a goroutine in a wait.
 type waiter struct {
 	called bool          // what it waits for may be there
+	left   int           // of WaitAll: ops that are not done
 	drive  bool          // it may become the sleeper
 	parked bool          // it is, or will be, in a receive from ch
 	ch     chan struct{} // holds one signal
@@ -37,7 +38,7 @@ func (l *LibOS) newWaiter() *waiter {
 		w = &waiter{ch: make(chan struct{}, 1)}
 		w.heir.of, w.taker.of = w, w
 	}
-	w.called, w.drive = false, l.driver != nil && !l.dead
+	w.called, w.left, w.drive = false, 0, l.driver != nil && !l.dead
 	return w
 }
 
