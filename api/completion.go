@@ -93,9 +93,12 @@ func (l *LibOS) WaitAny(ctx context.Context, ids []Token) (int, Completion, erro
 
 // WaitAll waits until all of several ops are done, and returns their completions
 // in the order of ids. It takes all of them or none: if it fails every token
-// stays good, also those that are done. It allocates what it returns.
-// Otherwise it is as [LibOS.Wait].
+// stays good, also those that are done. Of no tokens it returns at once. It
+// allocates what it returns. Otherwise it is as [LibOS.Wait].
 func (l *LibOS) WaitAll(ctx context.Context, ids []Token) ([]Completion, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.newWaiter()
@@ -285,6 +288,7 @@ func (l *LibOS) take(c *call) Completion {
 			err = syscall.EMFILE
 		}
 	}
+	l.tracker.hold(done.SGA)
 	if errors.Is(err, net.ErrClosed) {
 		err = syscall.ECANCELED
 	}

@@ -7,8 +7,10 @@ import (
 )
 
 // A QD is a queue descriptor: a socket of the queue face. Descriptors are
-// positive, so that the zero QD is none. A number is not soon given again: a
-// call with an old one fails with EBADF.
+// positive, so that the zero QD is none. There are 1,048,575 at a time. A call with
+// the number of a queue that was closed fails with EBADF: a number is given
+// again after two million other queues at the earliest, unless nearly as many
+// are open as there can be.
 type QD int32
 
 // Socket makes a socket. It fails with EPROTONOSUPPORT for a network that is

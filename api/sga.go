@@ -102,7 +102,9 @@ func (l *LibOS) Alloc(size int) SGA {
 	if size <= 0 {
 		return SGA{}
 	}
-	return newLease(size).give(l)
+	s := newLease(size).give(l)
+	l.tracker.hold(s)
+	return s
 }
 
 // newLease returns size bytes, more than 0, that are nobody's yet.
@@ -156,6 +158,7 @@ func (s SGA) lend() bool {
 			return false
 		}
 		if a.state.CompareAndSwap(v, v+1) {
+			a.owner.tracker.letGo(a)
 			return true
 		}
 	}
@@ -179,6 +182,7 @@ func (a *lease) end(gen uint32) {
 			a.misuse("freed while a push borrows it")
 			return
 		}
+		a.owner.tracker.letGo(a) // before it can be somebody else's
 		if a.state.CompareAndSwap(v, uint64(gen+1)<<32) {
 			break
 		}

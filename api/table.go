@@ -6,6 +6,11 @@ package api
 type table[V any] struct {
 	bits int // of the index
 	max  uint64
+
+	// spare is how many free rows there are before one is used again, the
+	// oldest first. With 0 the last freed is, which is warm.
+	spare int
+
 	rows []row[V]
 	free []int
 	n    int
@@ -21,7 +26,10 @@ type row[V any] struct {
 func (t *table[V]) add(v V) uint64 {
 	var i int
 	switch k := len(t.free); {
-	case k > 0:
+	case k > t.spare && t.spare > 0, k > 0 && len(t.rows) == 1<<t.bits-1:
+		i = t.free[0]
+		t.free = t.free[1:]
+	case k > t.spare:
 		i = t.free[k-1]
 		t.free = t.free[:k-1]
 	case len(t.rows) < 1<<t.bits-1:

@@ -37,6 +37,28 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// With spare rows the oldest free one is used again: numbers repeat later.
+func TestTableSpare(t *testing.T) {
+	tab := table[string]{bits: 3, max: 31, spare: 3} // four generations
+	seen := map[uint64]bool{}
+	for range 4 * 4 {
+		id := tab.add("x")
+		if id == 0 || seen[id] {
+			t.Fatalf("number %d, after %d others", id, len(seen))
+		}
+		seen[id] = true
+		tab.remove(id)
+	}
+	for i := range 7 {
+		if id := tab.add("y"); id == 0 {
+			t.Fatalf("no number after %d, of 7", i)
+		}
+	}
+	if id := tab.add("z"); id != 0 {
+		t.Errorf("an eighth row: %d", id)
+	}
+}
+
 func TestList(t *testing.T) {
 	type element struct {
 		n    node[element]

@@ -89,6 +89,7 @@ func (l *LibOS) submit(qd QD, opcode Opcode, addr netip.AddrPort, s SGA, n int) 
 	if err != nil {
 		if opcode == OpPush {
 			s.restore()
+			l.tracker.hold(s)
 		}
 		return 0, &Error{Op: opcode.String(), QD: qd, Addr: addr, Err: err}
 	}
@@ -132,7 +133,10 @@ func (l *LibOS) begin(qd QD, opcode Opcode) (*call, error) {
 // popMemory is the allocator of pops: it is called when there are n bytes.
 func popMemory(op *Op, n int) [][]byte {
 	c := op.User.(*call)
-	c.entry.sga = c.lib.Alloc(n)
+	if n <= 0 {
+		return nil
+	}
+	c.entry.sga = newLease(n).give(c.lib)
 	return c.entry.sga.Segs
 }
 
