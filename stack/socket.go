@@ -262,7 +262,9 @@ func (r *source) skip(n int) {
 }
 
 func (s *socket) accept(op *api.Op) bool {
-	ep, wq, err := s.ep.Accept(nil)
+	// Who has connected and reset since is asked here only, not by names.
+	var peer tcpip.FullAddress
+	ep, wq, err := s.ep.Accept(&peer)
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrWouldBlock:
@@ -274,6 +276,7 @@ func (s *socket) accept(op *api.Op) bool {
 	n := s.h.adopt(s.network, ep, wq)
 	op.NewSock = n
 	n.names(op)
+	op.Peer = addrPort(peer)
 	n.passive = op.Peer.Addr()
 	s.h.peers.add(n.passive)
 	return true

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -158,4 +159,31 @@ func TestCancel(t *testing.T) {
 	if r := await(t, a, first); r.Err != cause {
 		t.Errorf("cancelled: %+v", r)
 	}
+}
+
+// A connection that was reset before it was accepted still says whose it was,
+// and stops to count when it is closed.
+func TestAcceptAfterReset(t *testing.T) {
+	forEachSettler(t, func(t *testing.T, cfg Config) {
+		a, b := pair(t, cfg, loopback.Config{})
+		l := listen(t, b, api.TCP, "10.0.0.2:80")
+		s := socketOf(t, a, api.TCP)
+		addr := ok(t, a, api.Request{Kind: api.KindConnect, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:80")}).Local
+		ok(t, a, api.Request{Kind: api.KindOption, Sock: s, Opt: api.Linger(0)})
+		ok(t, a, api.Request{Kind: api.KindClose, Sock: s})
+		for b.Stats().TCP.Resets == 0 {
+			runtime.Gosched()
+		}
+		r := ok(t, b, api.Request{Kind: api.KindAccept, Sock: l})
+		if r.Peer != addr {
+			t.Errorf("accepted from %v, connected from %v", r.Peer, addr)
+		}
+		if n := b.Stats().PeerConns; n != 1 {
+			t.Errorf("%d connections count", n)
+		}
+		ok(t, b, api.Request{Kind: api.KindClose, Sock: r.NewSock})
+		if n := b.Stats().PeerConns; n != 0 {
+			t.Errorf("after Close %d connections count", n)
+		}
+	})
 }
