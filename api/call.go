@@ -23,7 +23,7 @@ type socket struct {
 type call struct {
 	lib    *LibOS
 	t      Transport
-	op     *Op
+	op     Op
 	ticket Ticket
 	one    [1][]byte // op.Bufs, where that is one slice
 
@@ -56,7 +56,7 @@ var calls = sync.Pool{New: func() any {
 // newCall returns a call of an op that has no socket yet.
 func (l *LibOS) newCall(t Transport, kind Kind) *call {
 	c := calls.Get().(*call)
-	c.lib, c.t, c.op = l, t, NewOp()
+	c.lib, c.t = l, t
 	c.ticket = c.op.Ticket()
 	c.op.Kind, c.op.User, c.op.Done = kind, c, callDone
 	return c
@@ -70,10 +70,12 @@ func (s *socket) call(kind Kind) *call {
 }
 
 func (c *call) free() {
-	c.op.Free()
-	c.lib, c.t, c.op, c.ticket = nil, nil, nil, Ticket{}
+	c.op.reset()
+	c.lib, c.t, c.ticket = nil, nil, Ticket{}
 	c.one[0], c.over, c.w, c.cause = nil, false, nil, nil
-	c.stage.Store(stageNew)
+	if c.stage.Load() != stageNew {
+		c.stage.Store(stageNew)
+	}
 	c.entry = entry{place: c.entry.place}
 	calls.Put(c)
 }
@@ -100,7 +102,7 @@ func callDone(op *Op) {
 // run submits the op and waits until it is done. The end of ctx cancels it.
 func (c *call) run(ctx context.Context) {
 	l := c.lib
-	c.t.Submit(c.op)
+	c.t.Submit(&c.op)
 	if !c.stage.CompareAndSwap(stageNew, stageSubmitted) {
 		c.t.Cancel(c.ticket, c.cause)
 	}

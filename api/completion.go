@@ -268,7 +268,7 @@ func (l *LibOS) Completions(ctx context.Context) iter.Seq2[Completion, error] {
 
 // take turns a call that is over into its completion. l.mu is held.
 func (l *LibOS) take(c *call) Completion {
-	e, op := &c.entry, c.op
+	e, op := &c.entry, &c.op
 	done := Completion{
 		Token: e.id, QD: e.qd, Op: e.opcode, SGA: e.sga, N: op.N, EOF: op.EOF, Truncated: op.Truncated,
 	}

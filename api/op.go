@@ -179,10 +179,14 @@ func NewOp() *Op { return ops.Get().(*Op) }
 // Free gives the op back. It must be done, or never have been submitted.
 // Tickets of it are void from here on.
 func (o *Op) Free() {
+	o.reset()
+	ops.Put(o)
+}
+
+func (o *Op) reset() {
 	o.gen.Add(1)
 	o.Request, o.Result = Request{}, Result{}
 	o.Done, o.User, o.Next = nil, nil, nil
-	ops.Put(o)
 }
 
 // Ticket returns the name by which this use of the op can be cancelled. Take it

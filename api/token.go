@@ -102,7 +102,7 @@ func (l *LibOS) submit(qd QD, opcode Opcode, addr netip.AddrPort, s SGA, n int) 
 		c.op.Max, c.op.Alloc = n, popMemory
 	}
 	id := c.entry.id // once it is submitted, the call may be over and gone
-	c.t.Submit(c.op)
+	c.t.Submit(&c.op)
 	return id, nil
 }
 
