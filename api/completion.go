@@ -106,7 +106,9 @@ func (l *LibOS) WaitAll(ctx context.Context, ids []Token) ([]Completion, error) 
 	n, err := l.reserve(w, ids)
 	if err == nil {
 		for _, id := range ids {
-			if c, _ := l.tokens.get(uint64(id)); !c.over {
+			c, _ := l.tokens.get(uint64(id))
+			c.entry.place.remove() // from here on nobody else takes it
+			if !c.over {
 				w.left++
 			}
 		}
