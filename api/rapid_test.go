@@ -1,3 +1,0 @@
-package api_test
-
-import _ "pgregory.net/rapid"
