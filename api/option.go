@@ -45,6 +45,11 @@ type (
 
 	// Congestion is the name of the congestion control: "reno" or "cubic".
 	Congestion string
+
+	// RACK says whether losses of a TCP socket are detected by time (RFC
+	// 8985). It is a matter of the host, not of the socket: it can be got, and
+	// setting it fails with ENOPROTOOPT.
+	RACK bool
 )
 
 func (NoDelay) option()      {}
@@ -57,3 +62,4 @@ func (TTL) option()          {}
 func (MulticastTTL) option() {}
 func (MaxSegment) option()   {}
 func (Congestion) option()   {}
+func (RACK) option()         {}

@@ -7,13 +7,17 @@ import (
 
 	"github.com/ringtail-net/ringtail/api"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// applies reports whether a socket has an option: those of TCP only its sockets.
+// applies reports whether a socket has an option: those of TCP only its sockets,
+// and those of groups only the others.
 func (s *socket) applies(o api.Option) bool {
 	switch o.(type) {
-	case api.NoDelay, api.KeepAlive, api.MaxSegment, api.Congestion:
+	case api.NoDelay, api.KeepAlive, api.MaxSegment, api.Congestion, api.RACK:
 		return s.network.Stream()
+	case api.MulticastTTL:
+		return !s.network.Stream()
 	}
 	return true
 }
@@ -63,6 +67,9 @@ func (s *socket) setOption(o api.Option) error {
 func clampSize(n int) int { return min(max(n, 0), math.MaxInt32) }
 
 func (s *socket) setKeepAlive(k api.KeepAlive) error {
+	if k.Idle < 0 || k.Interval < 0 || k.Count < 0 {
+		return syscall.EINVAL
+	}
 	if k.Idle > 0 {
 		idle := tcpip.KeepaliveIdleOption(k.Idle)
 		if err := s.ep.SetSockOpt(&idle); err != nil {
@@ -122,6 +129,10 @@ func (s *socket) option(o api.Option) (api.Option, error) {
 		var c tcpip.CongestionControlOption
 		err := s.ep.GetSockOpt(&c)
 		return api.Congestion(c), errno(err)
+	case api.RACK: // set for all sockets, by Config.RACK
+		var r tcpip.TCPRecovery
+		err := s.h.st.TransportProtocolOption(tcp.ProtocolNumber, &r)
+		return api.RACK(r&tcpip.TCPRACKLossDetection != 0), errno(err)
 	default:
 		return o, syscall.ENOPROTOOPT
 	}
