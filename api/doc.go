@@ -32,9 +32,21 @@
 //		}
 //	}
 //
-// Who prefers to wait for one op, or for one of a few, names their tokens to
-// Wait or WaitAny. A token that somebody waits for goes to that waiter; every
-// other completion goes to the completion queue.
+// Who prefers to wait for one op, for one of a few, or for all of them, names
+// their tokens to Wait, WaitAny or WaitAll. A token that somebody waits for goes
+// to that waiter; every other completion goes to the completion queue. Poll looks
+// into that without waiting, and Drop gives a token up.
+//
+// # Memory queues
+//
+// [LibOS.MemoryQueue] makes a queue within the process: a pipe whose messages
+// keep their boundaries, with the same Push, Pop, tokens and completions. So one
+// goroutine waits for the network and for the rest of the program at once, and a
+// full queue holds its pushers back:
+//
+//	jobs, err := lib.MemoryQueue(api.MemoryLimit{Messages: 64})
+//	lib.Push(jobs, api.SGAOf(job)) // anywhere
+//	lib.Pop(jobs)                  // where Completions are served
 //
 // # Memory
 //
@@ -42,6 +54,10 @@
 // completion, which hands it back, whatever became of the push. A pop gives one
 // away. Whoever holds one frees it once, or pushes it. So every completion of a
 // push or a pop has an SGA that is now yours.
+//
+// Memory freed twice, or after a push was given it, is counted and logged. With
+// [Config.Strict], which is for tests, it panics; freed memory is overwritten;
+// and [LibOS.Leaks] says who still holds what.
 //
 // # Connections
 //

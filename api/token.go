@@ -25,13 +25,18 @@ type entry struct {
 
 // Accept asks for the next connection of a listening queue. Its completion has
 // the new descriptor in New, which is the caller's to close, and the peer's
-// address in From.
+// address in From. It fails as [LibOS.Pop]; that the queue does not listen
+// (EINVAL), or that there is no descriptor left (EMFILE), is the completion's
+// error.
 func (l *LibOS) Accept(qd QD) (Token, error) {
 	return l.submit(qd, OpAccept, netip.AddrPort{}, SGA{}, 0)
 }
 
-// Connect connects the queue to addr. A datagram socket takes addr as where
-// Push sends to and the only one whose datagrams Pop gets.
+// Connect connects the queue to addr; one that is not bound yet is bound to a
+// free port. A datagram socket takes addr as where Push sends to and the only one
+// whose datagrams Pop gets. It fails with EINVAL if addr is none, and otherwise
+// as [LibOS.Pop]; how the connecting went, ECONNREFUSED say, is the completion's
+// error.
 func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
 	if !addr.IsValid() {
 		return 0, &Error{Op: "connect", QD: qd, Err: syscall.EINVAL}
@@ -46,12 +51,22 @@ func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
 // the caller's again, to be freed or pushed once more. If Push itself fails it
 // has borrowed nothing.
 //
-// On a datagram queue each push is one datagram, also an empty one.
+// On a datagram or memory queue each push is one message, also an empty one. On a
+// stream, pushes are bytes without boundaries, and an empty one does nothing.
+// With [NoDelay], which is on for new sockets, what a push accepts leaves at
+// once, as far as the peer's window allows; to send a header and a body in one
+// segment, push them as two segments of one SGA. Without NoDelay less than a
+// whole segment waits until all before it is acknowledged (RFC 9293, section
+// 3.7.4); the push is complete all the same. There is no cork.
+//
+// Push fails with EINVAL if s was freed before, with EBADF, with ENOBUFS (see
+// [Config.MaxUnclaimed]), and after [LibOS.Exit] with [net.ErrClosed].
 func (l *LibOS) Push(qd QD, s SGA) (Token, error) {
 	return l.submit(qd, OpPush, netip.AddrPort{}, s, 0)
 }
 
-// PushTo is Push of one datagram to addr.
+// PushTo is Push of one datagram to addr. A queue that is not bound yet is bound
+// to a free port.
 func (l *LibOS) PushTo(qd QD, s SGA, addr netip.AddrPort) (Token, error) {
 	if !addr.IsValid() {
 		return 0, &Error{Op: "push", QD: qd, Err: syscall.EINVAL}
@@ -62,7 +77,15 @@ func (l *LibOS) PushTo(qd QD, s SGA, addr netip.AddrPort) (Token, error) {
 // Pop asks for bytes: of a stream at least one and at most [Config.PopSize], of
 // a datagram queue one datagram, and its sender in From. The completion's SGA
 // belongs to the caller, who frees it. The end of a stream is a completion with
-// EOF and an empty SGA. A pop that waits holds no memory.
+// EOF and an empty SGA, an empty datagram one without EOF. A pop that waits holds
+// no memory. Pops on one queue complete in the order in which they were
+// submitted.
+//
+// On a datagram queue that is not bound yet a pop waits, as on Linux: the first
+// PushTo or Connect binds it to a free port, and the answers come to the pop.
+// Pop fails with EBADF, with ENOBUFS (see [Config.MaxUnclaimed]), and after
+// [LibOS.Exit] with [net.ErrClosed]; all else, such as ENOTCONN, is the
+// completion's error.
 func (l *LibOS) Pop(qd QD) (Token, error) { return l.PopN(qd, l.cfg.PopSize) }
 
 // PopN is Pop of at most n bytes. A datagram that is longer is cut, and the
@@ -75,7 +98,8 @@ func (l *LibOS) PopN(qd QD, n int) (Token, error) {
 }
 
 // AsyncClose is Close with a completion: it comes after those of the pending
-// ops, and says how the close went. The descriptor is void at once.
+// ops, and says how the close went. The descriptor is void at once, so that every
+// later call with it fails with EBADF.
 func (l *LibOS) AsyncClose(qd QD) (Token, error) {
 	return l.submit(qd, OpClose, netip.AddrPort{}, SGA{}, 0)
 }
