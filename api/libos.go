@@ -43,6 +43,10 @@ type Config struct {
 
 // A LibOS is both faces of one transport: its methods are the queue face, Net
 // returns the net face. All methods are safe for concurrent use.
+//
+// Methods of the queue face fail with an [*Error]. Every one that takes a
+// descriptor fails with EBADF if it is none; after Exit all of them fail with
+// [net.ErrClosed]. What else they fail with is said at each.
 type LibOS struct {
 	cfg       Config
 	transport Transport

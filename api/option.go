@@ -9,7 +9,8 @@ type Option interface{ option() }
 
 type (
 	// NoDelay says whether small segments leave at once, without Nagle's
-	// wait. On for new sockets, as in package net.
+	// wait. On for new sockets, as in package net. When a push is complete
+	// does not depend on it: see [LibOS.Push].
 	NoDelay bool
 
 	// KeepAlive probes an idle connection: after Idle, every Interval, and

@@ -52,7 +52,10 @@ func (l *LibOS) adopt(s *socket) QD {
 
 // Bind gives the socket a local address. Port 0 asks for a free port. A
 // wildcard is [netip.IPv6Unspecified], on sockets of both families for both, or
-// [netip.IPv4Unspecified].
+// [netip.IPv4Unspecified]. It fails with EADDRINUSE, with EADDRNOTAVAIL for an
+// address of another host, with EAFNOSUPPORT for one of another family than the
+// socket's, with EINVAL if the socket is bound already or listens, and with
+// EISCONN if it is connected.
 func (l *LibOS) Bind(qd QD, addr netip.AddrPort) error {
 	s, err := l.socket("bind", qd)
 	if err != nil {
@@ -65,8 +68,10 @@ func (l *LibOS) Bind(qd QD, addr netip.AddrPort) error {
 	return l.fail("bind", qd, addr, err)
 }
 
-// Listen makes a bound socket accept connections, of which up to backlog wait
-// for an Accept.
+// Listen makes a TCP socket accept connections, of which up to backlog wait for
+// an Accept. One that is not bound is bound to a free port. It fails with
+// EADDRINUSE, with EINVAL if the socket is connected, and with EOPNOTSUPP if it
+// is none of TCP.
 func (l *LibOS) Listen(qd QD, backlog int) error {
 	s, err := l.socket("listen", qd)
 	if err != nil {
@@ -76,7 +81,8 @@ func (l *LibOS) Listen(qd QD, backlog int) error {
 }
 
 // Shutdown ends one direction of a connection, or both. After ShutWrite the
-// peer's pops find the end of the stream; after ShutRead our own do.
+// peer's pops find the end of the stream; after ShutRead our own do. It fails
+// with ENOTCONN if there is no connection, and with EINVAL if how is none.
 func (l *LibOS) Shutdown(qd QD, how Shut) error {
 	s, err := l.socket("shutdown", qd)
 	if err != nil {
@@ -124,7 +130,8 @@ func (l *LibOS) socket(op string, qd QD) (*socket, error) {
 }
 
 // SetOption sets a socket option. It fails with ENOPROTOOPT if the transport,
-// or this kind of socket, has none of its type.
+// or this kind of socket, has none of its type, and with EINVAL if o is nil or
+// its value out of range.
 func (l *LibOS) SetOption(qd QD, o Option) error {
 	s, err := l.socket("setoption", qd)
 	if err != nil {
@@ -134,7 +141,7 @@ func (l *LibOS) SetOption(qd QD, o Option) error {
 }
 
 // Option returns the present value of the option that has o's type; the value
-// of o does not matter.
+// of o does not matter. It fails as [LibOS.SetOption].
 func (l *LibOS) Option(qd QD, o Option) (Option, error) {
 	s, err := l.socket("option", qd)
 	if err != nil {
@@ -171,12 +178,13 @@ func (l *LibOS) name(op string, qd QD) (local, peer netip.AddrPort, err error) {
 }
 
 // Join makes a datagram socket receive what is sent to a multicast group; Leave
-// ends that.
+// ends that. It fails with EINVAL if group is none, with EADDRINUSE if the socket
+// is a member, and with EPROTO on a TCP socket.
 func (l *LibOS) Join(qd QD, group netip.Addr) error {
 	return l.membership("join", qd, KindJoin, group)
 }
 
-// Leave ends a membership.
+// Leave ends a membership. It fails with EADDRNOTAVAIL if there is none.
 func (l *LibOS) Leave(qd QD, group netip.Addr) error {
 	return l.membership("leave", qd, KindLeave, group)
 }
