@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringtail-net/ringtail/api"
@@ -28,6 +29,10 @@ type role struct {
 	resting bool   // the owner sleeps until it is kicked
 	closed  bool
 	kick    chan struct{}
+
+	// woken is a Wake that has not ended a Sleep yet. The sleeper cannot keep
+	// it: the owner waits there too, and would use it up.
+	woken atomic.Bool
 }
 
 type holder uint8
@@ -138,7 +143,11 @@ func (h *Host) Sleep(deadline time.Time) error {
 		return err
 	}
 	defer h.role.give()
+	if h.role.woken.Swap(false) {
+		return nil
+	}
 	err := h.sleep(deadline)
+	h.role.woken.Store(false) // a Wake meanwhile has ended this Sleep
 	if errors.Is(err, hal.ErrClosed) {
 		return net.ErrClosed // the sleeper's word for it
 	}
@@ -146,7 +155,10 @@ func (h *Host) Sleep(deadline time.Time) error {
 }
 
 // Wake implements api.Driver.
-func (h *Host) Wake() { h.sleeper.Wake() }
+func (h *Host) Wake() {
+	h.role.woken.Store(true)
+	h.sleeper.Wake()
+}
 
 // sleep waits, holding the role and not the turn, until a turn has something to
 // do. The order of its steps is what makes it sound: first it says how long it
