@@ -47,6 +47,17 @@ func (h *Host) fullAddress(n api.Network, ap netip.AddrPort) tcpip.FullAddress {
 	return to
 }
 
+// takes reports whether a socket of n can be bound to a, or send to it.
+func takes(n api.Network, a netip.Addr) bool {
+	switch n {
+	case api.TCP4, api.UDP4, api.ICMP4:
+		return a.Unmap().Is4()
+	case api.TCP6, api.UDP6, api.ICMP6:
+		return !a.Unmap().Is4()
+	}
+	return true
+}
+
 func protocolOf(a netip.Addr) tcpip.NetworkProtocolNumber {
 	if a.Unmap().Is4() {
 		return ipv4.ProtocolNumber

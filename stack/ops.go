@@ -100,6 +100,10 @@ func (s *socket) execute(op *api.Op) {
 		finish(op, s.failure)
 		return
 	}
+	if op.Addr.IsValid() && !takes(s.network, op.Addr.Addr()) {
+		finish(op, syscall.EAFNOSUPPORT) // gVisor has several numbers for it, or none
+		return
+	}
 	switch op.Kind {
 	case api.KindRead:
 		s.start(&s.reads, op, s.read)
