@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"math"
 	"net"
 	"syscall"
 
@@ -118,7 +119,9 @@ func (s *socket) execute(op *api.Op) {
 		s.names(op)
 		finish(op, errno(err))
 	case api.KindListen:
-		finish(op, errno(s.ep.Listen(op.Backlog)))
+		// As on Linux, one more may wait than the backlog says, and so one at
+		// least.
+		finish(op, errno(s.ep.Listen(min(max(op.Backlog, 0), math.MaxInt32-1)+1)))
 	case api.KindShutdown:
 		finish(op, errno(s.shutdown(op.How)))
 	case api.KindOption:
