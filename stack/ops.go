@@ -115,6 +115,10 @@ func (s *socket) execute(op *api.Op) {
 	case api.KindConnect:
 		s.connect(op)
 	case api.KindBind:
+		if s.linked {
+			finish(op, syscall.EISCONN)
+			return
+		}
 		err := s.ep.Bind(s.h.fullAddress(s.network, op.Addr))
 		s.names(op)
 		finish(op, errno(err))

@@ -274,6 +274,7 @@ func (s *socket) accept(op *api.Op) bool {
 		return true
 	}
 	n := s.h.adopt(s.network, ep, wq)
+	n.linked = true
 	op.NewSock = n
 	n.names(op)
 	op.Peer = addrPort(peer)
