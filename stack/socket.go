@@ -119,6 +119,10 @@ func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
 }
 
 func (s *socket) read(op *api.Op) bool {
+	if s.listening() {
+		op.Err = syscall.ENOTCONN
+		return true
+	}
 	size, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 	if err == nil && size == 0 && s.network.Stream() {
 		// It is asked for its state only. With Config.Foreign bytes may come
@@ -307,10 +311,19 @@ func (s *socket) name(a tcpip.FullAddress) netip.AddrPort {
 	return ap
 }
 
+// listening reports whether the socket is a listener.
+func (s *socket) listening() bool {
+	return s.network.Stream() && tcp.EndpointState(s.ep.State()) == tcp.StateListen
+}
+
 // connect starts a connection; connected says how it went.
 func (s *socket) connect(op *api.Op) {
 	if s.linked {
 		finish(op, syscall.EISCONN) // gVisor would say so from the second time on
+		return
+	}
+	if s.listening() {
+		finish(op, syscall.EOPNOTSUPP)
 		return
 	}
 	if !s.h.neighbors.mayResolve(op.Addr.Addr()) {
