@@ -146,6 +146,10 @@ func (s *socket) read(op *api.Op) bool {
 	case *tcpip.ErrWouldBlock:
 		return false
 	case *tcpip.ErrClosedForReceive:
+		if s.network.Stream() && !s.linked { // it never began
+			op.Err = syscall.ENOTCONN
+			return true
+		}
 		op.EOF = true
 		return true
 	case *tcpip.ErrBadBuffer: // nothing fit: the buffers are empty
@@ -226,6 +230,12 @@ func (s *socket) write(op *api.Op) bool {
 			}
 		case *tcpip.ErrWouldBlock:
 			return false
+		case *tcpip.ErrClosedForSend:
+			op.Err = syscall.EPIPE
+			if s.network.Stream() && !s.linked {
+				op.Err = syscall.ENOTCONN
+			}
+			return true
 		default:
 			op.Err = errno(err)
 			return true
