@@ -18,6 +18,9 @@ type groups map[netip.Addr]int
 
 // membership executes api.KindJoin and api.KindLeave.
 func (s *socket) membership(op *api.Op) error {
+	if s.network.Stream() {
+		return syscall.EPROTO
+	}
 	h := s.h
 	group := op.Addr.Addr().Unmap()
 	if !group.IsMulticast() {
