@@ -120,6 +120,8 @@ type iface struct {
 	dev    hal.Device
 	link   *bridge.Link
 	addrs  []netip.Prefix
+	auto   []netip.Addr // link-local addresses of gVisor's making
+	groups groups
 	failed error // guarded by the turn
 }
 
@@ -153,7 +155,7 @@ func (h *Host) stackOptions(cfg Config) stack.Options {
 	hasIPv6 := slices.ContainsFunc(cfg.Interfaces, func(i Interface) bool {
 		return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 	})
-	h.dad.init()
+	h.dad.init(h.autoAddress)
 	opts := stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocol, arp.NewProtocol,
@@ -254,7 +256,9 @@ func (h *Host) addLoopback() error {
 }
 
 func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
-	link, err := bridge.New(i.Device, bridge.Options{MTU: i.MTU, Backlog: cfg.Limits.Backlog, Admit: h.admit(id)})
+	link, err := bridge.New(i.Device, bridge.Options{
+		MTU: i.MTU, Backlog: cfg.Limits.Backlog, Admit: h.admit(id), Reasons: []string{dropConnections, dropUnresolved},
+	})
 	if err != nil {
 		return err
 	}
@@ -271,8 +275,8 @@ func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
 	if err := h.st.CreateNICWithOptions(id, ep, stack.NICOptions{Name: i.Name}); err != nil {
 		return errno(err)
 	}
+	h.neighbors.addInterface(id, i.Addrs)
 	for _, p := range i.Addrs {
-		h.neighbors.addPrefix(p)
 		if p.Addr().Is6() {
 			h.dad.expect(id, p.Addr())
 		}

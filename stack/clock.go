@@ -123,6 +123,9 @@ func (t *timer) Stop() bool {
 func (t *timer) Reset(d time.Duration) {
 	c := t.c
 	when := c.nanos() + int64(max(d, 0))
+	if when < 0 {
+		when = never - 1 // too far to count
+	}
 	c.mu.Lock()
 	c.armed++
 	t.when, t.seq = when, c.armed

@@ -91,7 +91,12 @@ type Route struct {
 
 // Limits bound what the outside can make a host hold. Zero fields have defaults.
 type Limits struct {
-	Conns        int // TCP connections that peers opened, together: 65536
-	ConnsPerPeer int // the same from one address: 4096
-	Backlog      int // bytes waiting for a full device: 8 MiB
+	// Conns is the most TCP connections; at so many no peer may open another.
+	// Zero: 65536.
+	Conns int
+	// ConnsPerPeer is the most connections that one address may have opened
+	// and we have accepted, until their last byte is sent. Zero: 4096.
+	ConnsPerPeer int
+	// Backlog is the most bytes that wait for a full device. Zero: 8 MiB.
+	Backlog int
 }

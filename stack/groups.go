@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,11 +13,18 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// groups counts the memberships of the host's sockets, by group, so that a
+// groups counts the memberships of sockets on an interface, by group, so that a
 // shared device is told which multicast traffic is wanted.
 type groups map[netip.Addr]int
 
-// membership executes api.KindJoin and api.KindLeave.
+// A membership is a group joined on an interface.
+type membership struct {
+	i     *iface
+	group netip.Addr
+}
+
+// membership executes api.KindJoin and api.KindLeave. A zone of the group's
+// address names the interface; without one it is the first.
 func (s *socket) membership(op *api.Op) error {
 	if s.network.Stream() {
 		return syscall.EPROTO
@@ -35,66 +43,99 @@ func (s *socket) membership(op *api.Op) error {
 			i = f
 		}
 	}
-	m := tcpip.MembershipOption{NIC: i.id, MulticastAddr: address(group)}
-	group = group.WithZone("")
+	m := membership{i, group.WithZone("")}
+	opt := tcpip.MembershipOption{NIC: i.id, MulticastAddr: address(group)}
 	if op.Kind == api.KindLeave {
-		o := tcpip.RemoveMembershipOption(m)
+		o := tcpip.RemoveMembershipOption(opt)
 		if err := s.ep.SetSockOpt(&o); err != nil {
 			return errno(err)
 		}
-		delete(s.joined, group)
-		return h.countGroup(i, group, -1)
+		delete(s.joined, m)
+		return h.countGroup(m, -1)
 	}
 	// The device is told first: an answer to the report that follows must
 	// not get lost.
-	if err := h.countGroup(i, group, +1); err != nil {
+	if err := h.countGroup(m, +1); err != nil {
 		return err
 	}
-	o := tcpip.AddMembershipOption(m)
+	o := tcpip.AddMembershipOption(opt)
 	if err := s.ep.SetSockOpt(&o); err != nil {
-		h.countGroup(i, group, -1)
+		h.countGroup(m, -1)
 		return errno(err)
 	}
 	if s.joined == nil {
-		s.joined = map[netip.Addr]*iface{}
+		s.joined = map[membership]bool{}
 	}
-	s.joined[group] = i
+	s.joined[m] = true
 	return nil
 }
 
 // leaveAll ends the memberships of a socket that is being closed.
 func (s *socket) leaveAll() {
-	for _, group := range slices.SortedFunc(maps.Keys(s.joined), netip.Addr.Compare) {
-		s.h.countGroup(s.joined[group], group, -1)
+	all := slices.SortedFunc(maps.Keys(s.joined), func(a, b membership) int {
+		return cmp.Or(cmp.Compare(a.i.id, b.i.id), a.group.Compare(b.group))
+	})
+	for _, m := range all {
+		s.h.countGroup(m, -1)
 	}
 	s.joined = nil
 }
 
-func (h *Host) countGroup(i *iface, group netip.Addr, by int) error {
-	if h.groups == nil {
-		h.groups = groups{}
+func (h *Host) countGroup(m membership, by int) error {
+	if m.i.groups == nil {
+		m.i.groups = groups{}
 	}
-	was := h.groups[group]
-	h.groups[group] = was + by
-	if h.groups[group] <= 0 {
-		delete(h.groups, group)
+	was := m.i.groups[m.group]
+	m.i.groups[m.group] = was + by
+	if was+by <= 0 {
+		delete(m.i.groups, m.group)
 	}
 	if (was > 0) == (was+by > 0) {
 		return nil
 	}
-	return h.steer(i)
+	return h.steer(m.i)
 }
+
+// autoAddress is told of every link-local address that gVisor gives an
+// interface, before it answers.
+func (h *Host) autoAddress(id tcpip.NICID, a netip.Addr) {
+	for _, i := range h.interfaces {
+		if i.id != id {
+			continue
+		}
+		i.auto = append(i.auto, a)
+		if err := h.steer(i); err != nil {
+			h.log.Warn("the device cannot be told of an address", "host", h.name, "interface", i.name, "addr", a, "err", err)
+		}
+	}
+}
+
+// The groups that every station is in (RFC 1112, RFC 4291 section 2.7.1).
+var (
+	allSystems = netip.MustParseAddr("224.0.0.1")
+	allNodes   = netip.MustParseAddr("ff02::1")
+)
 
 // steer tells a shared device what traffic is the host's: its addresses, and
 // the groups that go with them.
 func (h *Host) steer(i *iface) error {
-	l := hal.Local{Groups: slices.SortedFunc(maps.Keys(h.groups), netip.Addr.Compare)}
-	for _, p := range i.addrs {
-		a := p.Addr().Unmap()
-		l.Addrs = append(l.Addrs, a)
-		if a.Is6() {
-			l.Groups = append(l.Groups, addr(header.SolicitedNodeAddr(address(a))))
-		}
+	var l hal.Local
+	wanted := maps.Clone(i.groups)
+	if wanted == nil {
+		wanted = groups{}
 	}
+	for _, p := range i.addrs {
+		l.Addrs = append(l.Addrs, p.Addr().Unmap())
+	}
+	l.Addrs = append(l.Addrs, i.auto...)
+	for _, a := range l.Addrs {
+		if a.Is4() {
+			wanted[allSystems]++
+			continue
+		}
+		wanted[allNodes]++
+		wanted[addr(header.SolicitedNodeAddr(address(a)))]++
+	}
+	l.Groups = slices.SortedFunc(maps.Keys(wanted), netip.Addr.Compare)
 	return hal.SetLocal(i.dev, l)
 }

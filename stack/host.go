@@ -45,20 +45,18 @@ type Host struct {
 	neighbors neighbors
 	dad       dad
 
-	turn      sync.Mutex
-	turns     atomic.Uint64
-	tasks     []task    // being executed
-	spare     []*socket // for ready
-	stalled   []*socket // with writes that wait for the transmit backlog
-	congested bool
-	closed    bool
-	numbers   uint64
-	sockets   map[uint64]*socket
-	peers     peers
-	groups    groups
-	sink      sink              // of the read under way
-	source    source            // of the write under way
-	to        tcpip.FullAddress // of the write under way
+	turn    sync.Mutex
+	turns   atomic.Uint64
+	tasks   []task    // being executed
+	spare   []*socket // for ready
+	stalled []*socket // with writes that wait for the transmit backlog
+	closed  bool
+	numbers uint64
+	sockets map[uint64]*socket
+	peers   peers
+	sink    sink              // of the read under way
+	source  source            // of the write under way
+	to      tcpip.FullAddress // of the write under way
 }
 
 var (

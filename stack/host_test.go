@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -89,17 +90,22 @@ func (s *steered) SetLocal(l hal.Local) error {
 	return nil
 }
 
-func TestMulticast(t *testing.T) {
+func TestMulticast(t *testing.T) { forEachSettler(t, testMulticast) }
+
+func testMulticast(t *testing.T, cfg Config) {
 	da, db, err := loopback.Pair(loopback.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sb := &steered{Device: db}
-	a, b := host(t, Config{}, "a", da, "10.0.0.1/24"), host(t, Config{}, "b", sb, "10.0.0.2/24")
+	a, b := host(t, cfg, "a", da, "10.0.0.1/24"), host(t, cfg, "b", sb, "10.0.0.2/24", "fd00::2/64")
+	if l := sb.local.Load(); len(l.Addrs) != 3 || !l.Addrs[2].IsLinkLocalUnicast() || len(l.Groups) != 4 {
+		t.Errorf("the device was told of %v and groups %v; want two addresses, the link-local one, and their groups", l.Addrs, l.Groups)
+	}
 	group := netip.MustParseAddrPort("239.1.2.3:5000")
 	server, client := listen(t, b, api.UDP4, "0.0.0.0:5000"), socketOf(t, a, api.UDP4)
 	ok(t, b, api.Request{Kind: api.KindJoin, Sock: server, Addr: group})
-	if g := sb.local.Load().Groups; len(g) != 1 || g[0] != group.Addr() {
+	if g := sb.local.Load().Groups; !slices.Contains(g, group.Addr()) {
 		t.Errorf("the device was told of groups %v", g)
 	}
 	ok(t, a, api.Request{Kind: api.KindWrite, Sock: client, Addr: group, Bufs: [][]byte{[]byte("all")}})
@@ -111,7 +117,7 @@ func TestMulticast(t *testing.T) {
 		t.Errorf("joining an address that is not a group: %v", r.Err)
 	}
 	ok(t, b, api.Request{Kind: api.KindClose, Sock: server})
-	if g := sb.local.Load().Groups; len(g) != 0 {
+	if g := sb.local.Load().Groups; slices.Contains(g, group.Addr()) {
 		t.Errorf("after the close the device still takes %v", g)
 	}
 }
@@ -205,24 +211,33 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-func TestLimitOfConnections(t *testing.T) {
+func TestLimitOfConnections(t *testing.T) { forEachSettler(t, testLimitOfConnections) }
+
+func testLimitOfConnections(t *testing.T, cfg Config) {
 	da, db, err := loopback.Pair(loopback.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := host(t, Config{}, "a", da, "10.0.0.1/24")
-	b := host(t, Config{Limits: Limits{ConnsPerPeer: 2}}, "b", db, "10.0.0.2/24")
-	var last api.Socket
+	a := host(t, cfg, "a", da, "10.0.0.1/24")
+	cfg.Limits.ConnsPerPeer = 2
+	b := host(t, cfg, "b", db, "10.0.0.2/24")
+	var peer, last api.Socket
 	for i := range 2 {
-		_, last = join(t, a, b, api.TCP4, netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), uint16(80+i)).String())
+		peer, last = join(t, a, b, api.TCP4, netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), uint16(80+i)).String())
 	}
 	l := listen(t, b, api.TCP4, "10.0.0.2:90")
 	accept := submit(b, api.Request{Kind: api.KindAccept, Sock: l})
 	s := socketOf(t, a, api.TCP4)
 	connect := submit(a, api.Request{Kind: api.KindConnect, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:90")})
 	waitUntil(t, "the third SYN is dropped", func() bool { return b.Stats().Interfaces[0].Drops["rx-connection-limit"] > 0 })
-	// The SYN is sent again, and there is room once a connection is closed.
+	// A connection that is closed with data unsent still counts.
+	ok(t, b, api.Request{Kind: api.KindWrite, Sock: last, Bufs: [][]byte{make([]byte, 64<<10)}})
 	ok(t, b, api.Request{Kind: api.KindClose, Sock: last})
+	if n := b.Stats().PeerConns; n != 2 {
+		t.Errorf("%d connections count, one of them closed and at work; want 2", n)
+	}
+	// The SYN is sent again, and there is room once one has come to its end.
+	ok(t, a, api.Request{Kind: api.KindClose, Sock: peer})
 	if r := await(t, a, connect); r.Err != nil {
 		t.Errorf("connect: %v", r.Err)
 	}
@@ -258,7 +273,10 @@ func (q *stuckTx) Alloc(fs []hal.Frame, size int) (int, error) {
 
 // TestDeviceThatTakesNothing: a device takes nothing for a while and resumes.
 // Nothing is lost, nothing stays stuck, and receiving goes on meanwhile.
-func TestDeviceThatTakesNothing(t *testing.T) {
+func TestDeviceThatTakesNothing(t *testing.T) { forEachSettler(t, testDeviceThatTakesNothing) }
+
+func testDeviceThatTakesNothing(t *testing.T, cfg Config) {
+	t.Parallel()
 	pause := time.Second
 	if !testing.Short() {
 		pause = 5 * time.Second
@@ -268,19 +286,36 @@ func TestDeviceThatTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	sa := &stuck{Device: da}
-	a, b := host(t, Config{}, "a", sa, "10.0.0.1/24"), host(t, Config{}, "b", db, "10.0.0.2/24")
+	a, b := host(t, cfg, "a", sa, "10.0.0.1/24"), host(t, cfg, "b", db, "10.0.0.2/24")
 	ca, cb := join(t, a, b, api.TCP4, "10.0.0.2:80")
 	back, server := socketOf(t, b, api.UDP4), listen(t, a, api.UDP4, "10.0.0.1:5")
 
 	sa.is.Store(true)
+	// Many writes wait: when the device goes on they must not all start at once.
+	sink := listen(t, b, api.UDP4, "10.0.0.2:9")
+	ok(t, b, api.Request{Kind: api.KindOption, Sock: sink, Opt: api.ReadBuffer(4 << 20)})
+	var writes []flight
+	for range 300 {
+		s := socketOf(t, a, api.UDP4)
+		writes = append(writes, submit(a, api.Request{Kind: api.KindWrite, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:9"), Bufs: [][]byte{make([]byte, 60000)}}))
+	}
+	dial := submit(a, api.Request{Kind: api.KindConnect, Sock: socketOf(t, a, api.TCP4), Addr: netip.MustParseAddrPort("10.0.0.2:80")})
 	done := make(chan struct{})
 	go func() { defer close(done); transfer(t, a, b, ca, cb, 16<<20, 3) }()
 	for end := time.Now().Add(pause); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		ok(t, b, api.Request{Kind: api.KindWrite, Sock: back, Addr: netip.MustParseAddrPort("10.0.0.1:5"), Bufs: [][]byte{[]byte("still there?")}})
 		ok(t, a, api.Request{Kind: api.KindRead, Sock: server, Bufs: [][]byte{make([]byte, 20)}})
 	}
+	if s := a.Stats(); s.Waiting < 250 || s.Interfaces[0].Backlog > 1<<20 {
+		t.Errorf("while the device takes nothing %d ops wait, and %d bytes", s.Waiting, s.Interfaces[0].Backlog)
+	}
 	sa.is.Store(false)
 	<-done
+	for _, f := range append(writes, dial) {
+		if r := await(t, a, f); r.Err != nil {
+			t.Errorf("an op that waited for the device: %v", r.Err)
+		}
+	}
 	for reason, n := range a.Stats().Interfaces[0].Drops {
 		if n > 0 {
 			t.Errorf("%d packets dropped: %s", n, reason)
@@ -384,7 +419,7 @@ func TestStatsOfAConnection(t *testing.T) {
 	waitUntil(t, "the peer's window is full", func() bool { return b.Stats().Conns[1].RecvQueue > 100_000 })
 	s := a.Stats()
 	c := s.Conns[0]
-	if c.State != "ESTABLISHED" || c.RTT <= 0 || c.RTO <= 0 || c.Cwnd <= 0 || c.SendQueue <= 0 || c.SegmentsOut == 0 ||
+	if c.State != "ESTABLISHED" || c.RTT <= 0 || c.RTO <= 0 || c.Cwnd <= 0 || c.WritePending <= 0 || c.SegmentsOut == 0 ||
 		c.Peer != netip.MustParseAddrPort("10.0.0.2:80") || s.Waiting != 1 {
 		t.Errorf("connection: %+v; %d waiting", c, s.Waiting)
 	}
@@ -427,13 +462,15 @@ func TestDeviceFails(t *testing.T) {
 
 // TestFragmentsAreVerified: the checksum of a datagram that came in fragments can
 // only be verified when they are put together.
-func TestFragmentsAreVerified(t *testing.T) {
+func TestFragmentsAreVerified(t *testing.T) { forEachSettler(t, testFragmentsAreVerified) }
+
+func testFragmentsAreVerified(t *testing.T, cfg Config) {
 	da, db, err := loopback.Pair(loopback.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer da.Close()
-	h := host(t, Config{}, "b", db, "10.0.0.2/24")
+	h := host(t, cfg, "b", db, "10.0.0.2/24")
 	s := listen(t, h, api.UDP4, "10.0.0.2:80")
 	_, tx, _ := da.Queue(0)
 	send := func(id byte, payload string, flip byte) {

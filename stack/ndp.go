@@ -16,19 +16,23 @@ import (
 // dad follows the duplicate address detection of a host's IPv6 addresses. Its
 // lock is a leaf; gVisor calls the methods of ipv6.NDPDispatcher under its own.
 //
-// Router advertisements are not listened to, so the other methods of that
-// interface are never called with anything to do.
+// Router advertisements are not listened to, so most of the other methods of
+// that interface are never called with anything to do.
 type dad struct {
 	mu      sync.Mutex
 	pending map[neighbor]bool
 	sealed  bool // no more addresses are coming
 	err     error
 	done    chan struct{} // closed when sealed and nothing is pending
+	auto    func(tcpip.NICID, netip.Addr)
 }
 
 var _ ipv6.NDPDispatcher = (*dad)(nil)
 
-func (d *dad) init() {
+// init prepares d. auto is called with every link-local address that gVisor makes,
+// before it is used.
+func (d *dad) init(auto func(tcpip.NICID, netip.Addr)) {
+	d.auto = auto
 	d.pending = map[neighbor]bool{}
 	d.done = make(chan struct{})
 }
@@ -90,7 +94,8 @@ func (*dad) OnOnLinkPrefixDiscovered(tcpip.NICID, tcpip.Subnet) {}
 func (*dad) OnOnLinkPrefixInvalidated(tcpip.NICID, tcpip.Subnet) {}
 
 // OnAutoGenAddress implements ipv6.NDPDispatcher.
-func (*dad) OnAutoGenAddress(tcpip.NICID, tcpip.AddressWithPrefix) stack.AddressDispatcher {
+func (d *dad) OnAutoGenAddress(id tcpip.NICID, a tcpip.AddressWithPrefix) stack.AddressDispatcher {
+	d.auto(id, addr(a.Address))
 	return nil
 }
 

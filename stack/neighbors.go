@@ -18,9 +18,10 @@ import (
 // Its lock is a leaf; gVisor calls the methods of stack.NUDDispatcher under its own.
 type neighbors struct {
 	mu         sync.Mutex
-	unresolved map[neighbor]bool
-	known      map[netip.Addr]int // on how many interfaces
-	prefixes   []netip.Prefix     // on-link
+	unresolved map[neighbor]bool // their link address is being asked for
+	resolved   map[neighbor]bool // packets can go there at once
+	nics       []tcpip.NICID
+	prefixes   []netip.Prefix // on-link
 	// promised are next hops that were let in and that the stack may not have
 	// begun to resolve: the answers to a burst are written when TCP settles.
 	promised map[netip.Addr]bool
@@ -36,47 +37,47 @@ const maxUnresolved = 60
 var _ stack.NUDDispatcher = (*neighbors)(nil)
 
 // OnNeighborAdded implements stack.NUDDispatcher.
-func (n *neighbors) OnNeighborAdded(id tcpip.NICID, e stack.NeighborEntry) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.promised, addr(e.Addr))
-	if n.known == nil {
-		n.known, n.unresolved = map[netip.Addr]int{}, map[neighbor]bool{}
-	}
-	n.known[addr(e.Addr)]++
-	n.note(id, e)
-}
+func (n *neighbors) OnNeighborAdded(id tcpip.NICID, e stack.NeighborEntry) { n.note(id, e) }
 
 // OnNeighborChanged implements stack.NUDDispatcher.
-func (n *neighbors) OnNeighborChanged(id tcpip.NICID, e stack.NeighborEntry) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.note(id, e)
-}
+func (n *neighbors) OnNeighborChanged(id tcpip.NICID, e stack.NeighborEntry) { n.note(id, e) }
 
 // OnNeighborRemoved implements stack.NUDDispatcher.
 func (n *neighbors) OnNeighborRemoved(id tcpip.NICID, e stack.NeighborEntry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.unresolved, neighbor{id, e.Addr})
-	a := addr(e.Addr)
-	if n.known[a]--; n.known[a] <= 0 {
-		delete(n.known, a)
-	}
+	delete(n.resolved, neighbor{id, e.Addr})
 }
 
+// note follows the state of an entry. One that is unreachable is asked for again
+// with the next packet.
 func (n *neighbors) note(id tcpip.NICID, e stack.NeighborEntry) {
-	if e.State == stack.Incomplete {
-		n.unresolved[neighbor{id, e.Addr}] = true
-	} else {
-		delete(n.unresolved, neighbor{id, e.Addr})
-	}
-}
-
-func (n *neighbors) addPrefix(p netip.Prefix) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.prefixes = append(n.prefixes, p.Masked())
+	if n.resolved == nil {
+		n.resolved, n.unresolved = map[neighbor]bool{}, map[neighbor]bool{}
+	}
+	key := neighbor{id, e.Addr}
+	delete(n.promised, addr(e.Addr))
+	delete(n.unresolved, key)
+	delete(n.resolved, key)
+	switch e.State {
+	case stack.Incomplete:
+		n.unresolved[key] = true
+	case stack.Unknown, stack.Unreachable:
+	default:
+		n.resolved[key] = true
+	}
+}
+
+func (n *neighbors) addInterface(id tcpip.NICID, addrs []netip.Prefix) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.nics = append(n.nics, id)
+	for _, p := range addrs {
+		n.prefixes = append(n.prefixes, p.Masked())
+	}
 }
 
 // mayResolve reports whether a packet to a may be sent, as far as next hops go:
@@ -85,7 +86,7 @@ func (n *neighbors) mayResolve(a netip.Addr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a = a.Unmap()
-	if n.known[a] > 0 || n.promised[a] || !n.onLink(a) {
+	if n.isResolved(a) || n.promised[a] || !n.onLink(a) {
 		return true
 	}
 	if len(n.unresolved)+len(n.promised) >= maxUnresolved {
@@ -96,6 +97,15 @@ func (n *neighbors) mayResolve(a netip.Addr) bool {
 	}
 	n.promised[a] = true
 	return true
+}
+
+func (n *neighbors) isResolved(a netip.Addr) bool {
+	for _, id := range n.nics {
+		if n.resolved[neighbor{id, address(a)}] {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *neighbors) onLink(a netip.Addr) bool {
@@ -127,52 +137,31 @@ func (h *Host) admit(tcpip.NICID) func(*offload.Headers) string {
 			return "" // ARP: it resolves, it needs no next hop
 		}
 		isSYN := p.Proto == uint8(header.TCPProtocolNumber) && p.TCPFlags&(flagSYN|flagACK) == flagSYN
-		if isSYN && !p.Fragment && !h.peers.mayOpen(p.Src, h.limits) {
-			return "connection-limit"
+		if isSYN && !p.Fragment && !h.mayOpen(p.Src) {
+			return dropConnections
 		}
 		// The answer would need a next hop. Neighbour discovery must not be
 		// refused: it is how next hops get resolved.
-		if !h.neighbors.mayResolve(p.Src) && p.Proto != uint8(header.ICMPv6ProtocolNumber) {
-			return "unresolved-next-hops"
+		if !isDiscovery(p) && !h.neighbors.mayResolve(p.Src) {
+			return dropUnresolved
 		}
 		return ""
 	}
+}
+
+// The reasons of admit.
+const (
+	dropConnections = "connection-limit"
+	dropUnresolved  = "unresolved-next-hops"
+)
+
+// isDiscovery reports whether p is a message of RFC 4861.
+func isDiscovery(p *offload.Headers) bool {
+	return p.Version == 6 && p.Proto == uint8(header.ICMPv6ProtocolNumber) && !p.Fragment &&
+		p.ICMPType >= uint8(header.ICMPv6RouterSolicit) && p.ICMPType <= uint8(header.ICMPv6RedirectMsg)
 }
 
 const (
 	flagSYN = uint8(header.TCPFlagSyn)
 	flagACK = uint8(header.TCPFlagAck)
 )
-
-// peers counts the connections that peers opened, by peer.
-type peers struct {
-	mu    sync.Mutex
-	conns map[netip.Addr]int
-	total int
-}
-
-func (p *peers) add(a netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		p.conns = map[netip.Addr]int{}
-	}
-	p.conns[a]++
-	p.total++
-}
-
-func (p *peers) remove(a netip.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.total--
-	if p.conns[a]--; p.conns[a] <= 0 {
-		delete(p.conns, a)
-	}
-}
-
-// mayOpen reports whether a may open one more connection.
-func (p *peers) mayOpen(a netip.Addr, l Limits) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.total < l.Conns && p.conns[a.Unmap()] < l.ConnsPerPeer
-}

@@ -29,11 +29,13 @@ type socket struct {
 	reads, writes, accepts, connects opList
 
 	passive netip.Addr // of an accepted connection: the peer, for the limits
-	joined  map[netip.Addr]*iface
-	failure error // what ended the socket while it was open: its device is gone
-	linked  bool  // a stream that is, or was, connected
-	stalled bool  // in h.stalled: writes wait for the transmit backlog
-	queued  bool  // in h.ready; guarded by its lock
+	joined  map[membership]bool
+	peer    netip.Addr // of a connected datagram socket
+	dialed  bool       // a connection has been started
+	failure error      // what ended the socket while it was open: its device is gone
+	linked  bool       // a stream that is, or was, connected
+	stalled bool       // in h.stalled: writes wait for the transmit backlog
+	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
 }
 
@@ -198,11 +200,7 @@ func (w *sink) Write(p []byte) (n int, err error) {
 
 func (s *socket) write(op *api.Op) bool {
 	h := s.h
-	if h.congested {
-		if !s.stalled {
-			s.stalled = true
-			h.stalled = append(h.stalled, s)
-		}
+	if s.stall() {
 		return false
 	}
 	total := 0
@@ -210,11 +208,11 @@ func (s *socket) write(op *api.Op) bool {
 		total += len(b)
 	}
 	opt := tcpip.WriteOptions{}
+	if !s.network.Stream() && !h.neighbors.mayResolve(s.destination(op)) {
+		op.Err = syscall.EHOSTUNREACH
+		return true
+	}
 	if op.Addr.IsValid() && !s.network.Stream() {
-		if !h.neighbors.mayResolve(op.Addr.Addr()) {
-			op.Err = syscall.EHOSTUNREACH
-			return true
-		}
 		h.to = h.fullAddress(s.network, op.Addr)
 		opt.To = &h.to
 	}
@@ -242,6 +240,27 @@ func (s *socket) write(op *api.Op) bool {
 		}
 	}
 	return true
+}
+
+// stall reports whether no send may start now, and sees to it that the socket
+// is served when one may.
+func (s *socket) stall() bool {
+	if !s.h.isCongested() {
+		return false
+	}
+	if !s.stalled {
+		s.stalled = true
+		s.h.stalled = append(s.h.stalled, s)
+	}
+	return true
+}
+
+// destination returns where a datagram goes.
+func (s *socket) destination(op *api.Op) netip.Addr {
+	if op.Addr.IsValid() {
+		return op.Addr.Addr()
+	}
+	return s.peer
 }
 
 // source feeds gVisor the bytes of a write.
@@ -326,33 +345,26 @@ func (s *socket) listening() bool {
 	return s.network.Stream() && tcp.EndpointState(s.ep.State()) == tcp.StateListen
 }
 
-// connect starts a connection; connected says how it went.
+// connect executes api.KindConnect.
 func (s *socket) connect(op *api.Op) {
-	if s.linked {
+	switch {
+	case s.linked:
 		finish(op, syscall.EISCONN) // gVisor would say so from the second time on
-		return
-	}
-	if s.listening() {
+	case s.listening():
 		finish(op, syscall.EOPNOTSUPP)
-		return
-	}
-	if !s.h.neighbors.mayResolve(op.Addr.Addr()) {
-		finish(op, syscall.EHOSTUNREACH)
-		return
-	}
-	switch err := s.ep.Connect(s.h.fullAddress(s.network, op.Addr)); err.(type) {
-	case nil:
-		s.names(op)
-		finish(op, nil)
-	case *tcpip.ErrConnectStarted:
-		s.connects.push(op)
-		s.h.ready.add(s) // a connection to ourselves may be there already
+	case s.connects.head != nil:
+		finish(op, syscall.EALREADY)
 	default:
-		finish(op, errno(err))
+		s.dialed = false
+		s.start(&s.connects, op, s.connected)
 	}
 }
 
+// connected starts a connection, and then says how it went.
 func (s *socket) connected(op *api.Op) bool {
+	if !s.dialed {
+		return s.dial(op)
+	}
 	switch tcp.EndpointState(s.ep.State()) {
 	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
 		return false
@@ -370,6 +382,29 @@ func (s *socket) connected(op *api.Op) bool {
 	return true
 }
 
+// dial starts a connection. It reports whether that was all.
+func (s *socket) dial(op *api.Op) bool {
+	if s.network.Stream() && s.stall() {
+		return false
+	}
+	if s.network.Stream() && !s.h.neighbors.mayResolve(op.Addr.Addr()) {
+		op.Err = syscall.EHOSTUNREACH
+		return true
+	}
+	err := s.ep.Connect(s.h.fullAddress(s.network, op.Addr))
+	if _, started := err.(*tcpip.ErrConnectStarted); started {
+		s.dialed = true
+		s.h.ready.add(s) // a connection to ourselves may be there already
+		return false
+	}
+	op.Err = errno(err)
+	if err == nil {
+		s.names(op)
+		s.peer = op.Peer.Addr()
+	}
+	return true
+}
+
 // close ends the ops that wait and then the endpoint, which goes on in the
 // background to send what was accepted.
 func (s *socket) close() {
@@ -380,7 +415,7 @@ func (s *socket) close() {
 	s.leaveAll()
 	delete(s.h.sockets, s.number)
 	if s.passive.IsValid() {
-		s.h.peers.remove(s.passive)
+		s.h.peers.close(s)
 	}
 }
 

@@ -27,7 +27,8 @@ type Stats struct {
 	Posted  int `json:"posted"`
 	// Unresolved counts next hops whose link address is being asked for.
 	Unresolved int `json:"unresolved"`
-	// PeerConns counts connections that peers opened and we have accepted.
+	// PeerConns counts connections that peers opened and we have accepted,
+	// until their last byte is sent.
 	PeerConns int `json:"peer_conns"`
 
 	Interfaces []InterfaceStats `json:"interfaces"`
@@ -75,11 +76,12 @@ type ConnStats struct {
 	Local   netip.AddrPort `json:"local"`
 	Peer    netip.AddrPort `json:"peer"`
 	State   string         `json:"state,omitempty"` // of TCP, in the words of RFC 9293
-	// RecvQueue is how many bytes wait to be read (of a datagram socket: those
-	// of the first datagram), SendQueue how many of pending writes wait for
-	// room in the send buffer. What that buffer holds gVisor does not tell.
+	// RecvQueue is how many bytes wait to be read; of a datagram socket those
+	// of the first datagram.
 	RecvQueue int `json:"recv_queue"`
-	SendQueue int `json:"send_queue"`
+	// WritePending is how many bytes of pending writes wait for room in the
+	// send buffer. What that buffer holds gVisor does not tell.
+	WritePending int `json:"write_pending"`
 
 	// The rest is TCP's. Cwnd and Ssthresh count segments.
 	RTT         time.Duration `json:"rtt_ns,omitempty"`
@@ -91,6 +93,10 @@ type ConnStats struct {
 	SegmentsOut uint64        `json:"segments_out,omitempty"`
 	Retransmits uint64        `json:"retransmits,omitempty"`
 	Timeouts    uint64        `json:"timeouts,omitempty"`
+	// QueueDropped counts segments for which the receive buffer had no room,
+	// by gVisor's accounting, in which a small segment is charged with more
+	// than its bytes.
+	QueueDropped uint64 `json:"queue_dropped,omitempty"`
 }
 
 // TCPStats are those of all connections since the host was made. Segments of a
@@ -134,7 +140,8 @@ func (h *Host) Stats() Stats {
 	defer h.turn.Unlock()
 	s.Settle = h.settle.Name()
 	s.Sockets = len(h.sockets)
-	s.PeerConns = h.peers.count()
+	h.peers.sweep()
+	s.PeerConns = h.peers.total
 	s.Conns = make([]ConnStats, 0, len(h.sockets))
 	for _, n := range slices.Sorted(maps.Keys(h.sockets)) {
 		sock := h.sockets[n]
@@ -206,9 +213,9 @@ func (s *socket) stats() ConnStats {
 	}
 	for op := s.writes.head; op != nil; op = op.Next {
 		for _, b := range op.Bufs {
-			c.SendQueue += len(b)
+			c.WritePending += len(b)
 		}
-		c.SendQueue -= op.N
+		c.WritePending -= op.N
 	}
 	if !s.network.Stream() {
 		return c
@@ -225,6 +232,7 @@ func (s *socket) stats() ConnStats {
 	if st, ok := s.ep.Stats().(*tcp.Stats); ok {
 		c.SegmentsIn, c.SegmentsOut = st.SegmentsReceived.Value(), st.SegmentsSent.Value()
 		c.Retransmits, c.Timeouts = st.SendErrors.Retransmits.Value(), st.SendErrors.Timeouts.Value()
+		c.QueueDropped = st.ReceiveErrors.SegmentQueueDropped.Value()
 	}
 	return c
 }
@@ -261,10 +269,4 @@ func (n *neighbors) count() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.unresolved)
-}
-
-func (p *peers) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.total
 }

@@ -89,8 +89,16 @@ func TestTransferBothWays(t *testing.T) {
 				wg.Go(func() { transfer(t, a, b, ca, cb, size, 1) })
 				wg.Go(func() { transfer(t, b, a, cb, ca, size, 2) })
 				wg.Wait()
-				if s := a.Stats(); s.TCP.Retransmits > 0 {
-					t.Logf("retransmits on a clean wire: %d", s.TCP.Retransmits)
+				for _, h := range []*Host{a, b} {
+					s := h.Stats()
+					if s.TCP.Retransmits > 0 {
+						t.Logf("retransmits of host %s on a clean wire: %d", h.Name(), s.TCP.Retransmits)
+					}
+					for reason, n := range s.Interfaces[0].Drops {
+						if n > 0 {
+							t.Errorf("host %s lost %d packets: %s", h.Name(), n, reason)
+						}
+					}
 				}
 			})
 		}

@@ -11,7 +11,8 @@ import (
 // op from working for everybody else, and say nothing about correctness: what is
 // left over makes needsTurn true.
 const (
-	turnFrames = 64  // received frames
+	turnFrames = 64  // received frames of a device
+	turnBurst  = 8   // of them, between two settlings: see receive
 	turnTasks  = 64  // posted ops and cancels
 	turnTimers = 256 // due timers
 	turnRounds = 8   // rounds of settling and serving sockets
@@ -125,18 +126,36 @@ func (h *Host) runTurn() {
 	h.turns.Add(1)
 }
 
-// receive takes a burst from every device.
+// isCongested reports whether so much waits for a device that no new send may
+// start. It is asked for each, since each may be the one that is too many.
+func (h *Host) isCongested() bool {
+	for _, i := range h.interfaces {
+		if i.failed == nil && i.link.Congested() {
+			return true
+		}
+	}
+	return false
+}
+
+// receive takes what has arrived from every device.
+//
+// TCP settles several times within a long burst: gVisor acknowledges once a
+// settling, and a peer that hears one acknowledgement for a whole flight has to
+// wait for its retransmission timer if that one is lost.
 func (h *Host) receive() {
 	for _, i := range h.interfaces {
-		if i.failed != nil {
-			continue
+		more := i.failed == nil
+		for n := 0; more && n < turnFrames; n += turnBurst {
+			var err error
+			if more, err = i.link.Receive(turnBurst); err != nil {
+				h.fail(i, err)
+			}
+			if more {
+				h.settle.Settle()
+			}
 		}
-		more, err := i.link.Receive(turnFrames)
 		if more {
 			h.received.Store(true)
-		}
-		if err != nil {
-			h.fail(i, err)
 		}
 	}
 }
@@ -160,7 +179,6 @@ func (h *Host) flush() {
 		waiting = waiting || w
 		congested = congested || i.link.Congested()
 	}
-	h.congested = congested
 	if !congested && len(h.stalled) > 0 {
 		for _, s := range h.stalled {
 			s.stalled = false

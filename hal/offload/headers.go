@@ -58,6 +58,7 @@ type Headers struct {
 	// Ports of TCP and UDP; in an ICMP echo message both are its identifier.
 	SrcPort, DstPort uint16
 	TCPFlags         uint8 // CWR ECE URG ACK PSH RST SYN FIN, from bit 7 to bit 0
+	ICMPType         uint8 // of ICMP or ICMPv6, by Version
 
 	// routed says that a routing header has addresses left, so Dst is not the
 	// address in the pseudo-header (RFC 8200, section 8.1).
@@ -229,7 +230,7 @@ func (h *Headers) icmp(first []byte) error {
 		return err
 	}
 	l4 := first[h.L4:]
-	h.Payload = h.L4 + icmpLen
+	h.Payload, h.ICMPType = h.L4+icmpLen, l4[0]
 	if echo(h.Version, l4[0]) {
 		h.SrcPort = binary.BigEndian.Uint16(l4[4:])
 		h.DstPort = h.SrcPort

@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 			case protoUDP:
 				want.SrcPort, want.DstPort = 12345, 53
 			default:
-				want.SrcPort, want.DstPort = 0x1234, 0x1234
+				want.SrcPort, want.DstPort, want.ICMPType = 0x1234, 0x1234, p.l4[0]
 			}
 			// Padding behind the packet changes nothing.
 			for _, padded := range [][]byte{b, append(b, make([]byte, 40)...)} {

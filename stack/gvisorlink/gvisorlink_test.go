@@ -50,8 +50,10 @@ func TestTransfer(t *testing.T) {
 				exchange(t, conn, 4<<20)
 			}
 			for _, e := range []*embedder{a, b} {
-				if drops := e.link.(Dropper).Drops(); len(drops) > 0 {
-					t.Errorf("packets were lost: %v", drops)
+				for reason, n := range e.link.(Dropper).Drops() {
+					if n > 0 {
+						t.Errorf("%d packets were lost: %s", n, reason)
+					}
 				}
 			}
 		})

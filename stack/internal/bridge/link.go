@@ -43,6 +43,8 @@ type Options struct {
 	// checksums were verified. A reason that is not empty drops the packet,
 	// counted under "rx-" and the reason. Nil admits all.
 	Admit func(*offload.Headers) (drop string)
+	// Reasons are those of Admit, so that Drops knows them before they occur.
+	Reasons []string
 }
 
 // Link is a stack.LinkEndpoint and a stack.GSOEndpoint over one device. Receive
@@ -87,6 +89,7 @@ func New(dev hal.Device, opt Options) (*Link, error) {
 		opt.Backlog = 8 << 20
 	}
 	l := &Link{dev: dev, admit: opt.Admit}
+	l.drops.init(opt.Reasons)
 	l.mtu.Store(uint32(opt.MTU))
 	l.setMAC(info.MAC)
 	for i := range info.Queues {
@@ -229,12 +232,19 @@ type drops struct {
 	n  map[string]uint64
 }
 
+func (d *drops) init(admission []string) {
+	d.n = map[string]uint64{
+		"rx-malformed": 0, "rx-other-host": 0, "rx-bad-checksum": 0,
+		"tx-malformed": 0, "tx-backlog-full": 0, "tx-device-gone": 0, "tx-closed": 0,
+	}
+	for _, reason := range admission {
+		d.n["rx-"+reason] = 0
+	}
+}
+
 func (d *drops) add(reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.n == nil {
-		d.n = map[string]uint64{}
-	}
 	d.n[reason]++
 }
 

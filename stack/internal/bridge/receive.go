@@ -19,8 +19,11 @@ type receiver struct {
 	pieces  [][]byte
 }
 
+// rxBurst is how many frames are asked for at a time.
+const rxBurst = 8
+
 func (r *receiver) init(info hal.Info) {
-	r.burst = make([]hal.Frame, max(64, info.MaxChain))
+	r.burst = make([]hal.Frame, max(rxBurst, info.MaxChain))
 }
 
 // Receive delivers up to about limit received frames to the stack. It reports
@@ -31,6 +34,7 @@ func (l *Link) Receive(limit int) (more bool, err error) {
 	r := &l.rx
 	for range r.queues {
 		q := r.queues[r.next]
+		r.next = (r.next + 1) % len(r.queues)
 		for {
 			if limit <= 0 {
 				return true, nil
@@ -52,7 +56,6 @@ func (l *Link) Receive(limit int) (more bool, err error) {
 			}
 			q.Release(r.burst[:n])
 		}
-		r.next = (r.next + 1) % len(r.queues)
 	}
 	return false, nil
 }

@@ -63,9 +63,12 @@ func (l *Link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 			l.drops.add("tx-device-gone")
 		case t.waiting():
 			l.enqueue(pkt)
-		case t.begin(l, pkt) && !t.fill():
+		case !t.begin(l, pkt):
+		case !t.fill():
 			t.held = pkt.IncRef() // half cut, maybe: it goes on from where it stands
 			t.bytes += pkt.Size()
+		case t.err != nil:
+			l.drops.add("tx-device-gone")
 		}
 	}
 	return pkts.Len(), nil
