@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -85,10 +86,7 @@ func (p *modelPush) content() []byte {
 	b := make([]byte, (p.size+7)/8*8)
 	r := rand.NewPCG(p.seed, uint64(p.size))
 	for i := 0; i < len(b); i += 8 {
-		v := r.Uint64()
-		for j := range 8 {
-			b[i+j] = byte(v >> (8 * j))
-		}
+		binary.LittleEndian.PutUint64(b[i:], r.Uint64())
 	}
 	return b[:p.size]
 }

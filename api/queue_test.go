@@ -84,7 +84,12 @@ func must(err error) {
 // wait waits for a token by name.
 func wait(t testing.TB, l *api.LibOS, id api.Token) api.Completion {
 	t.Helper()
-	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	return within(t, l, id, 20*time.Second)
+}
+
+func within(t testing.TB, l *api.LibOS, id api.Token, limit time.Duration) api.Completion {
+	t.Helper()
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c, err := l.Wait(limited, id)
 	if err != nil {
