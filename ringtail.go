@@ -161,8 +161,16 @@ func open(c Config) (*Host, error) {
 // openDevice opens the device with what is wrapped around it. The capture is
 // opened first: a wrong file name must not cost a device.
 func (h *Host) openDevice(c Config, faults wrap.Faults) (dev hal.Device, err error) {
-	if _, err := hal.ParseSpec(c.HAL); err != nil {
+	spec, err := hal.ParseSpec(c.HAL)
+	if err != nil {
 		return nil, err
+	}
+	for _, kernel := range spec.Prefixes("host") {
+		for _, ours := range c.Addrs {
+			if kernel.Addr() == ours.Addr() {
+				return nil, fmt.Errorf("address %v is given to the kernel's end by host=; give the host another one", ours.Addr())
+			}
+		}
 	}
 	var capture io.WriteCloser
 	if c.Pcap != "" {

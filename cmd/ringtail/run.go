@@ -84,7 +84,8 @@ without a device; "ringtail drivers" lists what there is and what works here.
 
 Options may also come from the environment (--hal is RINGTAIL_HAL, --addr is
 RINGTAIL_ADDR, …) or from a JSON file named by --config, whose keys are the
-names of flags. A flag beats the environment, and that beats the file.
+names of flags. A flag beats the environment, and that beats the file. A key that is
+no flag is an error; of the environment only the names of the command's flags are read.
 
 Exit codes: 0 all went well, 1 something failed, 2 bad usage or bad input.`,
 		Example: `  ringtail demo

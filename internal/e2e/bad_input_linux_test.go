@@ -55,6 +55,7 @@ func TestBadInput(t *testing.T) {
 		{"gateway elsewhere", "serve --hal loopback:x --addr 10.1.1.1/24 --gateway 10.2.2.2", "10.2.2.2"},
 		{"unknown command", "sevre", "sevre"},
 		{"unknown flag", "serve --nope", "nope"},
+		{"the kernel's address", "serve --hal tap:y?host=10.1.1.1/24 --addr 10.1.1.1/24", "host="},
 		{"netns", "serve --hal tap:x?netns=no-such-ns --addr 10.1.1.1/24", "no-such-ns"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
