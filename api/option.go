@@ -51,16 +51,37 @@ type (
 	// 8985). It is a matter of the host, not of the socket: it can be got, and
 	// setting it fails with ENOPROTOOPT.
 	RACK bool
+
+	// PushCompletion says when a push of a TCP socket is complete. It is set
+	// before Listen or Connect, afterwards it fails with EISCONN; accepted
+	// connections have their listener's. A host that is not prepared for
+	// Acked fails with ENOPROTOOPT (stack.Config.Acked).
+	PushCompletion uint8
 )
 
-func (NoDelay) option()      {}
-func (KeepAlive) option()    {}
-func (Linger) option()       {}
-func (ReadBuffer) option()   {}
-func (WriteBuffer) option()  {}
-func (ReuseAddr) option()    {}
-func (TTL) option()          {}
-func (MulticastTTL) option() {}
-func (MaxSegment) option()   {}
-func (Congestion) option()   {}
-func (RACK) option()         {}
+// When a push is complete.
+const (
+	// Accepted: when the transport has taken every byte. The default.
+	Accepted PushCompletion = iota
+
+	// Acked: when the peer's host has acknowledged every byte. That is a round
+	// trip later, or as long as it delays acknowledgements if it has nothing
+	// to say (RFC 1122: up to 500 ms; usually 40); so have several pushes
+	// under way. Until then the push borrows its SGA. It fails with the
+	// connection's error if that fails first; N says what was accepted. That
+	// the peer's program has read the bytes it does not say.
+	Acked
+)
+
+func (NoDelay) option()        {}
+func (KeepAlive) option()      {}
+func (Linger) option()         {}
+func (ReadBuffer) option()     {}
+func (WriteBuffer) option()    {}
+func (ReuseAddr) option()      {}
+func (TTL) option()            {}
+func (MulticastTTL) option()   {}
+func (MaxSegment) option()     {}
+func (Congestion) option()     {}
+func (RACK) option()           {}
+func (PushCompletion) option() {}

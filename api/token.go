@@ -46,8 +46,9 @@ func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
 
 // Push sends the bytes of s, which it borrows until the completion. Pushes on
 // one queue complete in the order in which they were submitted. A completion
-// without an error means that the transport has accepted every byte; one with
-// an error says in N how many it had accepted before. Either way its SGA is s,
+// without an error means that the transport has accepted every byte, or the
+// peer acknowledged it, as [PushCompletion] says; one with an error says in N
+// how many it had accepted before. Either way its SGA is s,
 // the caller's again, to be freed or pushed once more. If Push itself fails it
 // has borrowed nothing.
 //

@@ -156,6 +156,7 @@ func (h *Host) stackOptions(cfg Config) stack.Options {
 		return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 	})
 	h.dad.init(h.autoAddress)
+	h.acks.on, h.acks.ready = cfg.Acked && !cfg.Foreign, &h.ready
 	opts := stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocol, arp.NewProtocol,
@@ -170,7 +171,7 @@ func (h *Host) stackOptions(cfg Config) stack.Options {
 			}),
 		},
 		TransportProtocols: []stack.TransportProtocolFactory{
-			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
+			h.acks.protocol(), udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
 		HandleLocal: true,
 		Clock:       stackClock{h.clock},

@@ -29,6 +29,11 @@ type Config struct {
 	// takes reordering by its own timing for loss (docs/decisions).
 	RACK bool
 
+	// Acked lets sockets have the option [api.Acked]. It costs a copy of a
+	// connection's state, about 1.4 KB of garbage, for every TCP segment that
+	// the host receives. With Foreign it does nothing.
+	Acked bool
+
 	// ReadBuffer and WriteBuffer are the sizes, in bytes, of a new TCP
 	// socket's buffers. Zero: 1 MiB each.
 	ReadBuffer, WriteBuffer int

@@ -44,6 +44,7 @@ type Host struct {
 	waiting   atomic.Bool // packets wait for a device to become writable
 	neighbors neighbors
 	dad       dad
+	acks      acks
 
 	turn    sync.Mutex
 	turns   atomic.Uint64

@@ -88,6 +88,10 @@ func (h *Host) cancel(t api.Ticket, cause error) {
 	if !ok {
 		return
 	}
+	if s.ledger.remove(op) {
+		finish(op, cause)
+		return
+	}
 	for _, l := range s.lists() {
 		if l.remove(op) {
 			finish(op, cause)

@@ -14,7 +14,7 @@ import (
 // and those of groups only the others.
 func (s *socket) applies(o api.Option) bool {
 	switch o.(type) {
-	case api.NoDelay, api.KeepAlive, api.MaxSegment, api.Congestion, api.RACK:
+	case api.NoDelay, api.KeepAlive, api.MaxSegment, api.Congestion, api.RACK, api.PushCompletion:
 		return s.network.Stream()
 	case api.MulticastTTL:
 		return !s.network.Stream()
@@ -55,6 +55,8 @@ func (s *socket) setOption(o api.Option) error {
 		return errno(s.ep.SetSockOptInt(tcpip.MulticastTTLOption, int(o)))
 	case api.MaxSegment:
 		return errno(s.ep.SetSockOptInt(tcpip.MaxSegOption, int(o)))
+	case api.PushCompletion:
+		return s.setCompletion(o)
 	case api.Congestion:
 		c := tcpip.CongestionControlOption(o)
 		return errno(s.ep.SetSockOpt(&c))
@@ -129,6 +131,8 @@ func (s *socket) option(o api.Option) (api.Option, error) {
 		var c tcpip.CongestionControlOption
 		err := s.ep.GetSockOpt(&c)
 		return api.Congestion(c), errno(err)
+	case api.PushCompletion:
+		return s.completion(), nil
 	case api.RACK: // set for all sockets, by Config.RACK
 		var r tcpip.TCPRecovery
 		err := s.h.st.TransportProtocolOption(tcp.ProtocolNumber, &r)

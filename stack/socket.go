@@ -37,6 +37,7 @@ type socket struct {
 	stalled bool       // in h.stalled: writes wait for the transmit backlog
 	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
+	ledger  *ledger // of a stream whose writes wait for acknowledgements
 }
 
 var _ api.Socket = (*socket)(nil)
@@ -97,6 +98,7 @@ func (s *socket) serve() {
 	s.progress(&s.accepts, s.accept)
 	s.progress(&s.reads, s.read)
 	s.progress(&s.writes, s.write)
+	s.acknowledge()
 }
 
 // progress tries the ops of a list in order and completes those that are done.
@@ -106,15 +108,24 @@ func (s *socket) progress(l *opList, try func(*api.Op) (done bool)) {
 			return
 		}
 		l.pop()
-		op.Complete()
+		s.complete(op)
 	}
+}
+
+// complete ends an op that has done what it can.
+func (s *socket) complete(op *api.Op) {
+	if op.Kind == api.KindWrite {
+		s.written(op)
+		return
+	}
+	op.Complete()
 }
 
 // start tries an op at once if none of its list waits before it, and parks it
 // otherwise.
 func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
 	if l.head == nil && try(op) {
-		op.Complete()
+		s.complete(op)
 		return
 	}
 	l.push(op)
@@ -221,6 +232,9 @@ func (s *socket) write(op *api.Op) bool {
 		h.source.skip(op.N)
 		n, err := s.ep.Write(&h.source, opt)
 		op.N += int(n)
+		if s.ledger != nil {
+			s.took(int(n))
+		}
 		switch err.(type) {
 		case nil:
 			if n == 0 && op.N < total {
@@ -313,6 +327,9 @@ func (s *socket) accept(op *api.Op) bool {
 	op.Peer = addrPort(peer)
 	n.passive = op.Peer.Addr()
 	s.h.peers.add(n.passive)
+	if s.ledger != nil {
+		n.follow()
+	}
 	return true
 }
 
@@ -378,6 +395,9 @@ func (s *socket) connected(op *api.Op) bool {
 		return true
 	}
 	s.linked = true
+	if s.ledger != nil {
+		s.follow()
+	}
 	s.names(op)
 	return true
 }
@@ -414,6 +434,9 @@ func (s *socket) close() {
 	s.ep.Close()
 	s.leaveAll()
 	delete(s.h.sockets, s.number)
+	if s.ledger != nil {
+		s.unfollow()
+	}
 	if s.passive.IsValid() {
 		s.h.peers.close(s)
 	}
@@ -427,6 +450,7 @@ func (s *socket) abort(err error) {
 }
 
 func (s *socket) end(err error) {
+	s.ledger.fail(err)
 	for _, l := range s.lists() {
 		for op := l.head; op != nil; op = l.head {
 			l.pop()
