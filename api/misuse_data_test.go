@@ -27,7 +27,7 @@ var misuseOfPush = []misuse{
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, api.SGA{}, w.nothing()))
 		}},
-	{call: "push", name: "freed memory", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "push", name: "freed memory", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "it is counted too (Stats.Misused); with Config.Strict it panics",
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
@@ -39,7 +39,7 @@ var misuseOfPush = []misuse{
 			}
 			return qd, w.result(id, err)
 		}},
-	{call: "push", name: "the same memory twice at once", demikernel: none, linux: works, ours: works, late: true,
+	{call: "push", name: "the same memory twice at once", demikernel: errNone, linux: works, ours: works, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			s := w.lib.Alloc(5)
@@ -56,7 +56,7 @@ var misuseOfPush = []misuse{
 	{call: "push", name: "listening", demikernel: syscall.ENOTCONN, linux: syscall.EPIPE, ours: syscall.ENOTCONN, late: true,
 		why: "POSIX has both; this one says more",
 		run: func(w *world) (api.QD, error) { return w.push(w.listening()) }},
-	{call: "push", name: "while connecting", demikernel: syscall.ENOTCONN, linux: waits, ours: waits,
+	{call: "push", name: "while connecting", demikernel: syscall.ENOTCONN, linux: errWaits, ours: errWaits,
 		why: "RFC 9293, 3.10.2: it is sent when the connection is there",
 		run: func(w *world) (api.QD, error) {
 			qd := w.connecting()
@@ -65,21 +65,21 @@ var misuseOfPush = []misuse{
 	{call: "push", name: "after the connect was refused", demikernel: syscall.EBADF, linux: syscall.EPIPE, ours: syscall.ENOTCONN, late: true,
 		why: "it never was connected; the descriptor is good until it is closed",
 		run: func(w *world) (api.QD, error) { return w.push(w.refused()) }},
-	{call: "push", name: "after Shutdown(ShutWrite)", demikernel: none, linux: syscall.EPIPE, ours: syscall.EPIPE, late: true,
+	{call: "push", name: "after Shutdown(ShutWrite)", demikernel: errNone, linux: syscall.EPIPE, ours: syscall.EPIPE, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			must(w.lib.Shutdown(qd, api.ShutWrite))
 			return w.push(qd)
 		}},
-	{call: "push", name: "after the peer's reset", demikernel: none, linux: syscall.EPIPE, ours: syscall.EPIPE, late: true,
+	{call: "push", name: "after the peer's reset", demikernel: errNone, linux: syscall.EPIPE, ours: syscall.EPIPE, late: true,
 		run: func(w *world) (api.QD, error) { return w.push(w.reset()) }},
-	{call: "push", name: "after the peer's close", demikernel: none, linux: works, ours: works, late: true,
+	{call: "push", name: "after the peer's close", demikernel: errNone, linux: works, ours: works, late: true,
 		why: "the peer may still read; if not it resets",
 		run: func(w *world) (api.QD, error) { return w.push(w.atEnd()) }},
-	{call: "push", name: "UDP, to nobody", demikernel: none, linux: syscall.EDESTADDRREQ, ours: syscall.EDESTADDRREQ, late: true,
+	{call: "push", name: "UDP, to nobody", demikernel: errNone, linux: syscall.EDESTADDRREQ, ours: syscall.EDESTADDRREQ, late: true,
 		run: func(w *world) (api.QD, error) { return w.push(w.bound(api.UDP)) }},
 
-	{call: "pushto", name: "no address", demikernel: none, linux: syscall.EDESTADDRREQ, ours: syscall.EINVAL, op: "push",
+	{call: "pushto", name: "no address", demikernel: errNone, linux: syscall.EDESTADDRREQ, ours: syscall.EINVAL, op: "push",
 		why: "an address was meant, and there is none: Push is the call without",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -101,39 +101,39 @@ var misuseOfPush = []misuse{
 			}
 			return qd, err
 		}},
-	{call: "pushto", name: "connected, to another", demikernel: none, linux: works, ours: works, late: true,
+	{call: "pushto", name: "connected, to another", demikernel: errNone, linux: works, ours: works, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			w.done(w.lib.Connect(qd, netip.AddrPortFrom(w.silent, 9)))
 			return qd, w.result(w.lib.PushTo(qd, sga(5), w.nothing()))
 		}},
-	{call: "pushto", name: "longer than a datagram can be", demikernel: none, linux: syscall.EMSGSIZE, ours: syscall.EMSGSIZE, late: true, op: "push",
+	{call: "pushto", name: "longer than a datagram can be", demikernel: errNone, linux: syscall.EMSGSIZE, ours: syscall.EMSGSIZE, late: true, op: "push",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, sga(65508), w.nothing()))
 		}},
-	{call: "pushto", name: "port 0", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL, late: true, op: "push",
+	{call: "pushto", name: "port 0", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL, late: true, op: "push",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.AddrPortFrom(w.peer, 0)))
 		}},
-	{call: "pushto", name: "IPv6 address, IPv4 socket", demikernel: none, linux: syscall.EAFNOSUPPORT, ours: syscall.EAFNOSUPPORT, late: true, op: "push",
+	{call: "pushto", name: "IPv6 address, IPv4 socket", demikernel: errNone, linux: syscall.EAFNOSUPPORT, ours: syscall.EAFNOSUPPORT, late: true, op: "push",
 		run: func(w *world) (api.QD, error) {
 			qd := must1(w.lib.Socket(api.UDP4))
 			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.MustParseAddrPort("[fd00::2]:9")))
 		}},
-	{call: "pushto", name: "IPv4 address, IPv6 socket", demikernel: none, linux: syscall.ENETUNREACH, ours: syscall.EAFNOSUPPORT, late: true, op: "push",
+	{call: "pushto", name: "IPv4 address, IPv6 socket", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.EAFNOSUPPORT, late: true, op: "push",
 		why: "the same mistake as the line before, so the same number",
 		run: func(w *world) (api.QD, error) {
 			qd := must1(w.lib.Socket(api.UDP6))
 			return qd, w.result(w.lib.PushTo(qd, sga(5), w.nothing()))
 		}},
-	{call: "pushto", name: "no route", demikernel: none, linux: syscall.ENETUNREACH, page: "ip(7)", ours: syscall.ENETUNREACH, late: true, op: "push",
+	{call: "pushto", name: "no route", demikernel: errNone, linux: syscall.ENETUNREACH, page: "ip(7)", ours: syscall.ENETUNREACH, late: true, op: "push",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.MustParseAddrPort("192.0.2.1:9")))
 		}},
-	{call: "pushto", name: "broadcast", demikernel: none, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
+	{call: "pushto", name: "broadcast", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
 		why: "there is no option that allows it yet",
 		run: func(w *world) (api.QD, error) {
 			qd, all := w.udp(), w.addr.As4()
@@ -158,7 +158,7 @@ var misuseOfPop = []misuse{
 			qd, _ := w.connected()
 			return qd, w.result(w.lib.PopN(qd, 0))
 		}},
-	{call: "pop", name: "size negative", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "pop", name: "size negative", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "sizes of C have no sign",
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
@@ -175,39 +175,39 @@ var misuseOfPop = []misuse{
 		run: func(w *world) (api.QD, error) { return w.pop(w.tcp()) }},
 	{call: "pop", name: "listening", demikernel: syscall.ENOTCONN, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN, late: true,
 		run: func(w *world) (api.QD, error) { return w.pop(w.listening()) }},
-	{call: "pop", name: "while connecting", demikernel: syscall.ENOTCONN, linux: waits, ours: waits,
+	{call: "pop", name: "while connecting", demikernel: syscall.ENOTCONN, linux: errWaits, ours: errWaits,
 		why: "RFC 9293, 3.10.3: it is served when the connection is there",
 		run: func(w *world) (api.QD, error) {
 			qd := w.connecting()
 			return qd, w.pending(w.lib.Pop(qd))
 		}},
-	{call: "pop", name: "unbound UDP", demikernel: syscall.EDESTADDRREQ, linux: waits, ours: waits,
+	{call: "pop", name: "unbound UDP", demikernel: syscall.EDESTADDRREQ, linux: errWaits, ours: errWaits,
 		why: "whatever binds it later brings datagrams",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.pending(w.lib.Pop(qd))
 		}},
-	{call: "pop", name: "after Shutdown(ShutRead)", demikernel: none, linux: eof, ours: eof, late: true,
+	{call: "pop", name: "after Shutdown(ShutRead)", demikernel: errNone, linux: errEOF, ours: errEOF, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			must(w.lib.Shutdown(qd, api.ShutRead))
 			return w.pop(qd)
 		}},
-	{call: "pop", name: "after the end of the stream", demikernel: none, linux: eof, ours: eof, late: true,
+	{call: "pop", name: "after the end of the stream", demikernel: errNone, linux: errEOF, ours: errEOF, late: true,
 		run: func(w *world) (api.QD, error) { return w.pop(w.atEnd()) }},
-	{call: "pop", name: "the peer resets", demikernel: none, linux: syscall.ECONNRESET, ours: syscall.ECONNRESET, late: true,
+	{call: "pop", name: "the peer resets", demikernel: errNone, linux: syscall.ECONNRESET, ours: syscall.ECONNRESET, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd, c := w.connected()
 			must(c.(interface{ SetLinger(int) error }).SetLinger(0))
 			c.Close()
 			return w.pop(qd)
 		}},
-	{call: "pop", name: "again after the peer's reset", demikernel: none, linux: eof, ours: eof, late: true,
+	{call: "pop", name: "again after the peer's reset", demikernel: errNone, linux: errEOF, ours: errEOF, late: true,
 		run: func(w *world) (api.QD, error) { return w.pop(w.reset()) }},
-	{call: "pop", name: "after the connect was refused", demikernel: syscall.EBADF, linux: eof, ours: syscall.ENOTCONN, late: true,
+	{call: "pop", name: "after the connect was refused", demikernel: syscall.EBADF, linux: errEOF, ours: syscall.ENOTCONN, late: true,
 		why: "a stream that never began has no end",
 		run: func(w *world) (api.QD, error) { return w.pop(w.refused()) }},
-	{call: "pop", name: "UDP, the peer's port is closed", demikernel: none, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
+	{call: "pop", name: "UDP, the peer's port is closed", demikernel: errNone, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			w.done(w.lib.Connect(qd, w.nothing()))
@@ -215,36 +215,36 @@ var misuseOfPop = []misuse{
 			return w.pop(qd)
 		}},
 
-	{call: "shutdown", name: "bad descriptor", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "shutdown", name: "bad descriptor", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) { return badQD, w.lib.Shutdown(badQD, api.ShutWrite) }},
-	{call: "shutdown", name: "no direction", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "shutdown", name: "no direction", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "Linux has no number for none",
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			return qd, w.lib.Shutdown(qd, 0)
 		}},
-	{call: "shutdown", name: "unknown direction", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL,
+	{call: "shutdown", name: "unknown direction", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			return qd, w.lib.Shutdown(qd, 4)
 		}},
-	{call: "shutdown", name: "not connected", demikernel: none, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
+	{call: "shutdown", name: "not connected", demikernel: errNone, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
 			return qd, w.lib.Shutdown(qd, api.ShutWrite)
 		}},
-	{call: "shutdown", name: "UDP, not connected", demikernel: none, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
+	{call: "shutdown", name: "UDP, not connected", demikernel: errNone, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.lib.Shutdown(qd, api.ShutWrite)
 		}},
-	{call: "shutdown", name: "twice", demikernel: none, linux: works, ours: works,
+	{call: "shutdown", name: "twice", demikernel: errNone, linux: works, ours: works,
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			must(w.lib.Shutdown(qd, api.ShutWrite))
 			return qd, w.lib.Shutdown(qd, api.ShutWrite)
 		}},
-	{call: "shutdown", name: "accept of a listener that was shut down", op: "accept", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL, late: true,
+	{call: "shutdown", name: "accept of a listener that was shut down", op: "accept", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.listening()
 			must(w.lib.Shutdown(qd, api.ShutRead))

@@ -29,7 +29,7 @@ func TestMisuseRule(t *testing.T) {
 			t.Errorf("%s stands there twice", m.id())
 		}
 		seen[m.id()] = true
-		agree := func(other error) bool { return other == m.ours || other == none }
+		agree := func(other error) bool { return other == m.ours || other == errNone }
 		if m.why == "" && !(agree(m.demikernel) && agree(m.linux)) {
 			t.Errorf("%s: ours is %s, Demikernel's %s, Linux's %s: that needs a reason", m.id(), shown(m.ours), shown(m.demikernel), shown(m.linux))
 		}

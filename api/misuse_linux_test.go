@@ -14,7 +14,7 @@ import (
 func TestMisuseOfTheKernel(t *testing.T) {
 	for _, m := range misuses {
 		measure, ok := kernelMisuse[m.id()]
-		if want := m.linux != none && m.page == ""; ok != want {
+		if want := m.linux != errNone && m.page == ""; ok != want {
 			t.Errorf("%s: is measured: %v, want %v: either there is a measurement, or a manual page, or no such call", m.id(), ok, want)
 		}
 		if !ok {
@@ -23,7 +23,7 @@ func TestMisuseOfTheKernel(t *testing.T) {
 		t.Run(m.id(), func(t *testing.T) {
 			got := measure(&kernelCase{TB: t})
 			if errors.Is(got, unix.EAGAIN) {
-				got = waits
+				got = errWaits
 			}
 			if got != m.linux {
 				t.Errorf("the kernel says %v, the table %s", got, shown(m.linux))
@@ -219,7 +219,7 @@ func (k *kernelCase) hangup(reset bool) int {
 func (k *kernelCase) told(reset bool) int {
 	k.Helper()
 	fd := k.hangup(reset)
-	if err := k.read(fd); reset && err != unix.ECONNRESET || !reset && err != eof {
+	if err := k.read(fd); reset && err != unix.ECONNRESET || !reset && err != errEOF {
 		k.Fatal(err)
 	}
 	return fd
@@ -228,7 +228,7 @@ func (k *kernelCase) told(reset bool) int {
 func (k *kernelCase) read(fd int) error {
 	n, _, err := unix.Recvfrom(fd, make([]byte, 10), 0)
 	if n == 0 && err == nil {
-		return eof
+		return errEOF
 	}
 	return err
 }

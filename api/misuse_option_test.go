@@ -19,9 +19,9 @@ func setting(n api.Network, o api.Option) func(*world) (api.QD, error) {
 const whyKind = "this queue has no such option"
 
 var misuseOfOptions = []misuse{
-	{call: "setoption", name: "bad descriptor", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "setoption", name: "bad descriptor", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) { return badQD, w.lib.SetOption(badQD, api.NoDelay(true)) }},
-	{call: "setoption", name: "after close", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "setoption", name: "after close", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) {
 			qd := w.closed()
 			return qd, w.lib.SetOption(qd, api.NoDelay(true))
@@ -40,13 +40,13 @@ var misuseOfOptions = []misuse{
 		why: whyMissing, run: setting(api.TCP, api.MaxSegment(65536))},
 	{call: "setoption", name: "unknown congestion control", demikernel: syscall.EOPNOTSUPP, linux: syscall.ENOENT, ours: syscall.ENOENT,
 		why: whyMissing, run: setting(api.TCP, api.Congestion("nope"))},
-	{call: "setoption", name: "negative keep-alive time", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL,
+	{call: "setoption", name: "negative keep-alive time", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: setting(api.TCP, api.KeepAlive{On: true, Idle: -time.Second})},
-	{call: "setoption", name: "negative keep-alive interval", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL,
+	{call: "setoption", name: "negative keep-alive interval", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: setting(api.TCP, api.KeepAlive{On: true, Interval: -time.Second})},
-	{call: "setoption", name: "negative keep-alive count", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL,
+	{call: "setoption", name: "negative keep-alive count", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: setting(api.TCP, api.KeepAlive{On: true, Count: -1})},
-	{call: "setoption", name: "128 keep-alive probes", demikernel: none, linux: syscall.EINVAL, ours: works,
+	{call: "setoption", name: "128 keep-alive probes", demikernel: errNone, linux: syscall.EINVAL, ours: works,
 		why: "the bound of 127 is Linux's own",
 		run: setting(api.TCP, api.KeepAlive{On: true, Count: 128})},
 	{call: "setoption", name: "negative buffer", demikernel: syscall.ENOPROTOOPT, linux: works, ours: works,
@@ -57,11 +57,11 @@ var misuseOfOptions = []misuse{
 		why: whyKind, run: setting(api.UDP, api.MaxSegment(1000))},
 	{call: "setoption", name: "MulticastTTL, TCP", demikernel: syscall.EOPNOTSUPP, linux: syscall.EINVAL, ours: syscall.ENOPROTOOPT,
 		why: whyKind, run: setting(api.TCP, api.MulticastTTL(1))},
-	{call: "setoption", name: "RACK", demikernel: none, linux: none, ours: syscall.ENOPROTOOPT,
+	{call: "setoption", name: "RACK", demikernel: errNone, linux: errNone, ours: syscall.ENOPROTOOPT,
 		why: "it is for a whole host (stack.Config), and can be asked for only",
 		run: setting(api.TCP, api.RACK(true))},
 
-	{call: "option", name: "bad descriptor", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "option", name: "bad descriptor", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) {
 			_, err := w.lib.Option(badQD, api.NoDelay(true))
 			return badQD, err
@@ -100,12 +100,12 @@ func group(n api.Network, call func(*api.LibOS, api.QD, netip.Addr) error, addr 
 }
 
 var misuseOfNames = []misuse{
-	{call: "localaddr", name: "bad descriptor", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "localaddr", name: "bad descriptor", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) {
 			_, err := w.lib.LocalAddr(badQD)
 			return badQD, err
 		}},
-	{call: "localaddr", name: "unbound", demikernel: none, linux: works, ours: works,
+	{call: "localaddr", name: "unbound", demikernel: errNone, linux: works, ours: works,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
 			a, err := w.lib.LocalAddr(qd)
@@ -114,7 +114,7 @@ var misuseOfNames = []misuse{
 			}
 			return qd, err
 		}},
-	{call: "peeraddr", name: "bad descriptor", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "peeraddr", name: "bad descriptor", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: peerAddr(func(*world) api.QD { return badQD })},
 	{call: "peeraddr", name: "not connected", demikernel: syscall.ENOTCONN, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
 		run: peerAddr((*world).tcp)},
@@ -124,25 +124,25 @@ var misuseOfNames = []misuse{
 		run: peerAddr((*world).listening)},
 	{call: "peeraddr", name: "while connecting", demikernel: syscall.ENOTCONN, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
 		run: peerAddr((*world).connecting)},
-	{call: "peeraddr", name: "after the peer's reset", demikernel: none, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
+	{call: "peeraddr", name: "after the peer's reset", demikernel: errNone, linux: syscall.ENOTCONN, ours: syscall.ENOTCONN,
 		run: peerAddr((*world).reset)},
 
-	{call: "join", name: "bad descriptor", demikernel: none, linux: syscall.EBADF, ours: syscall.EBADF,
+	{call: "join", name: "bad descriptor", demikernel: errNone, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) { return badQD, w.lib.Join(badQD, netip.MustParseAddr("239.1.2.3")) }},
-	{call: "join", name: "address that is no group", demikernel: none, linux: syscall.EINVAL, ours: syscall.EINVAL,
+	{call: "join", name: "address that is no group", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: group(api.UDP4, (*api.LibOS).Join, "10.0.0.9")},
-	{call: "join", name: "twice", demikernel: none, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
+	{call: "join", name: "twice", demikernel: errNone, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
 		run: func(w *world) (api.QD, error) {
 			qd, addr := w.udp(), netip.MustParseAddr("239.1.2.3")
 			must(w.lib.Join(qd, addr))
 			return qd, w.lib.Join(qd, addr)
 		}},
-	{call: "join", name: "IPv6 group, IPv4 socket", demikernel: none, linux: syscall.ENOPROTOOPT, ours: syscall.EAFNOSUPPORT,
+	{call: "join", name: "IPv6 group, IPv4 socket", demikernel: errNone, linux: syscall.ENOPROTOOPT, ours: syscall.EAFNOSUPPORT,
 		why: whyFamily, run: group(api.UDP4, (*api.LibOS).Join, "ff02::1234")},
-	{call: "join", name: "TCP", demikernel: none, linux: syscall.EPROTO, ours: syscall.EPROTO,
+	{call: "join", name: "TCP", demikernel: errNone, linux: syscall.EPROTO, ours: syscall.EPROTO,
 		run: group(api.TCP4, (*api.LibOS).Join, "239.1.2.3")},
-	{call: "leave", name: "group that was not joined", demikernel: none, linux: syscall.EADDRNOTAVAIL, ours: syscall.EADDRNOTAVAIL,
+	{call: "leave", name: "group that was not joined", demikernel: errNone, linux: syscall.EADDRNOTAVAIL, ours: syscall.EADDRNOTAVAIL,
 		run: group(api.UDP4, (*api.LibOS).Leave, "239.1.2.3")},
-	{call: "leave", name: "address that is no group", demikernel: none, linux: syscall.EADDRNOTAVAIL, ours: syscall.EINVAL,
+	{call: "leave", name: "address that is no group", demikernel: errNone, linux: syscall.EADDRNOTAVAIL, ours: syscall.EINVAL,
 		why: "as with join", run: group(api.UDP4, (*api.LibOS).Leave, "10.0.0.9")},
 }

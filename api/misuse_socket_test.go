@@ -28,7 +28,7 @@ var misuseOfSockets = []misuse{
 
 	{call: "bind", name: "bad descriptor", demikernel: syscall.EBADF, linux: syscall.EBADF, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) { return badQD, w.lib.Bind(badQD, w.free()) }},
-	{call: "bind", name: "descriptor 0", demikernel: syscall.EBADF, linux: none, ours: syscall.EBADF,
+	{call: "bind", name: "descriptor 0", demikernel: syscall.EBADF, linux: errNone, ours: syscall.EBADF,
 		why: "0 is never a descriptor here",
 		run: func(w *world) (api.QD, error) { return 0, w.lib.Bind(0, w.free()) }},
 	{call: "bind", name: "after close", demikernel: syscall.EBADF, linux: syscall.EBADF, ours: syscall.EBADF,
@@ -58,11 +58,11 @@ var misuseOfSockets = []misuse{
 	{call: "bind", name: "wildcard over an address in use", demikernel: syscall.EOPNOTSUPP, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
 		why: whyMissing + " (the wildcard of TCP)",
 		run: func(w *world) (api.QD, error) { return w.rebind(api.TCP, w.addr, netip.IPv4Unspecified()) }},
-	{call: "bind", name: "address under a wildcard in use", demikernel: none, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
+	{call: "bind", name: "address under a wildcard in use", demikernel: errNone, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
 		run: func(w *world) (api.QD, error) { return w.rebind(api.TCP, netip.IPv4Unspecified(), w.addr) }},
-	{call: "bind", name: "IPv4 under the wildcard of both families", demikernel: none, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
+	{call: "bind", name: "IPv4 under the wildcard of both families", demikernel: errNone, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
 		run: func(w *world) (api.QD, error) { return w.rebind(api.TCP, netip.IPv6Unspecified(), w.addr) }},
-	{call: "bind", name: "IPv4 beside IPv6 only", demikernel: none, linux: works, ours: works,
+	{call: "bind", name: "IPv4 beside IPv6 only", demikernel: errNone, linux: works, ours: works,
 		run: func(w *world) (api.QD, error) {
 			six := w.tcp6()
 			must(w.lib.Bind(six, netip.AddrPortFrom(netip.IPv6Unspecified(), 0)))
@@ -90,7 +90,7 @@ var misuseOfSockets = []misuse{
 			qd := w.tcp()
 			return qd, w.lib.Bind(qd, netip.MustParseAddrPort("0.0.0.0:80"))
 		}},
-	{call: "bind", name: "port below 1024, unprivileged", demikernel: none, linux: syscall.EACCES, page: "bind(2)", ours: works,
+	{call: "bind", name: "port below 1024, unprivileged", demikernel: errNone, linux: syscall.EACCES, page: "bind(2)", ours: works,
 		why: "the ports of a host in this process are this process's",
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
@@ -102,7 +102,7 @@ var misuseOfSockets = []misuse{
 			qd := w.tcp4()
 			return qd, w.lib.Bind(qd, netip.MustParseAddrPort("[fd00::1]:0"))
 		}},
-	{call: "bind", name: "IPv4 address, IPv6 socket", demikernel: none, linux: syscall.EINVAL, ours: syscall.EAFNOSUPPORT,
+	{call: "bind", name: "IPv4 address, IPv6 socket", demikernel: errNone, linux: syscall.EINVAL, ours: syscall.EAFNOSUPPORT,
 		why: "the same mistake as the line before, so the same number",
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp6()
@@ -180,7 +180,7 @@ var misuseOfListeners = []misuse{
 			qd := w.bound(api.UDP)
 			return qd, w.lib.Listen(qd, 8)
 		}},
-	{call: "listen", name: "address of another listener, both with ReuseAddr", demikernel: none, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
+	{call: "listen", name: "address of another listener, both with ReuseAddr", demikernel: errNone, linux: syscall.EADDRINUSE, ours: syscall.EADDRINUSE,
 		run: func(w *world) (api.QD, error) {
 			var qds [2]api.QD
 			addr := w.free()
@@ -230,12 +230,12 @@ var misuseOfListeners = []misuse{
 			qd, _ := w.connected()
 			return qd, w.result(w.lib.Accept(qd))
 		}},
-	{call: "accept", name: "UDP", demikernel: none, linux: syscall.EOPNOTSUPP, ours: syscall.EOPNOTSUPP, late: true,
+	{call: "accept", name: "UDP", demikernel: errNone, linux: syscall.EOPNOTSUPP, ours: syscall.EOPNOTSUPP, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.bound(api.UDP)
 			return qd, w.result(w.lib.Accept(qd))
 		}},
-	{call: "accept", name: "nobody comes", demikernel: waits, linux: waits, ours: waits, late: false,
+	{call: "accept", name: "nobody comes", demikernel: errWaits, linux: errWaits, ours: errWaits, late: false,
 		run: func(w *world) (api.QD, error) {
 			qd := w.listening()
 			return qd, w.pending(w.lib.Accept(qd))
@@ -307,28 +307,28 @@ var misuseOfConnect = []misuse{
 			qd := w.refused()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
 		}},
-	{call: "connect", name: "no route", demikernel: none, linux: syscall.ENETUNREACH, page: "connect(2)", ours: syscall.ENETUNREACH, late: true,
+	{call: "connect", name: "no route", demikernel: errNone, linux: syscall.ENETUNREACH, page: "connect(2)", ours: syscall.ENETUNREACH, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
 			return qd, w.result(w.lib.Connect(qd, netip.MustParseAddrPort("192.0.2.1:80")))
 		}},
-	{call: "connect", name: "nobody on the link", demikernel: none, linux: syscall.EHOSTUNREACH, page: "ip(7)", ours: syscall.EHOSTUNREACH, late: true,
+	{call: "connect", name: "nobody on the link", demikernel: errNone, linux: syscall.EHOSTUNREACH, page: "ip(7)", ours: syscall.EHOSTUNREACH, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
 			return qd, w.result(w.lib.Connect(qd, netip.AddrPortFrom(w.nobody, 80)))
 		}},
-	{call: "connect", name: "IPv6 address, IPv4 socket", demikernel: none, linux: syscall.EAFNOSUPPORT, ours: syscall.EAFNOSUPPORT, late: true,
+	{call: "connect", name: "IPv6 address, IPv4 socket", demikernel: errNone, linux: syscall.EAFNOSUPPORT, ours: syscall.EAFNOSUPPORT, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp4()
 			return qd, w.result(w.lib.Connect(qd, netip.MustParseAddrPort("[fd00::2]:80")))
 		}},
-	{call: "connect", name: "IPv4 address, IPv6 socket", demikernel: none, linux: syscall.ENETUNREACH, ours: syscall.EAFNOSUPPORT, late: true,
+	{call: "connect", name: "IPv4 address, IPv6 socket", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.EAFNOSUPPORT, late: true,
 		why: "the same mistake as the line before, so the same number",
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp6()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
 		}},
-	{call: "connect", name: "port 0", demikernel: none, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
+	{call: "connect", name: "port 0", demikernel: errNone, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
 			return qd, w.result(w.lib.Connect(qd, netip.AddrPortFrom(w.peer, 0)))

@@ -36,10 +36,10 @@ type misuse struct {
 
 // What else a call can come to than an errno.
 var (
-	works error // nil
-	waits = errors.New("waits")
-	eof   = errors.New("end of stream")
-	none  = errors.New("–") // there is no such call
+	works    error // nil
+	errWaits = errors.New("waits")
+	errEOF   = errors.New("end of stream")
+	errNone  = errors.New("–") // there is no such call
 )
 
 func (m *misuse) id() string { return m.call + "/" + m.name }
@@ -97,7 +97,7 @@ func (m *misuse) check(t *testing.T, w *world, qd api.QD, err error) {
 	if w.late != m.late {
 		t.Errorf("%v: it was in the completion: %v, want %v", err, w.late, m.late)
 	}
-	if m.ours == works || m.ours == waits || m.ours == eof {
+	if m.ours == works || m.ours == errWaits || m.ours == errEOF {
 		return
 	}
 	var e *api.Error
@@ -168,7 +168,7 @@ func (w *world) result(id api.Token, err error) error {
 	c := wait(w, w.lib, id)
 	c.SGA.Free()
 	if c.EOF {
-		return eof
+		return errEOF
 	}
 	return c.Err
 }
@@ -194,7 +194,7 @@ func (w *world) pending(id api.Token, err error) error {
 		if c := wait(w, w.lib, id); !errors.Is(c.Err, syscall.ECANCELED) {
 			w.Errorf("after the cancel: %+v", c)
 		}
-		return waits
+		return errWaits
 	}
 	c.SGA.Free()
 	return fmt.Errorf("it does not wait: %+v, %w", c, errors.Join(c.Err, err))
@@ -295,7 +295,7 @@ func (w *world) reset() api.QD {
 func (w *world) atEnd() api.QD {
 	qd, c := w.connected()
 	c.Close()
-	if err := w.before(w.lib.Pop(qd)); err != eof {
+	if err := w.before(w.lib.Pop(qd)); err != errEOF {
 		w.Fatalf("pop after the close: %v", err)
 	}
 	return qd

@@ -27,7 +27,7 @@ var misuseOfClose = []misuse{
 			wait(w, w.lib, pop)
 			return qd, err
 		}},
-	{call: "close", name: "what becomes of a pop", op: "pop", demikernel: syscall.EBADF, linux: waits, page: "close(2)", ours: syscall.ECANCELED, late: true,
+	{call: "close", name: "what becomes of a pop", op: "pop", demikernel: syscall.EBADF, linux: errWaits, page: "close(2)", ours: syscall.ECANCELED, late: true,
 		why: "the descriptor was good when the pop began; on Linux it waits for ever",
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
@@ -35,7 +35,7 @@ var misuseOfClose = []misuse{
 			must(w.lib.Close(qd))
 			return qd, w.result(pop, nil)
 		}},
-	{call: "close", name: "what becomes of an accept", op: "accept", demikernel: syscall.EBADF, linux: waits, page: "close(2)", ours: syscall.ECANCELED, late: true,
+	{call: "close", name: "what becomes of an accept", op: "accept", demikernel: syscall.EBADF, linux: errWaits, page: "close(2)", ours: syscall.ECANCELED, late: true,
 		why: "as of a pop",
 		run: func(w *world) (api.QD, error) {
 			qd := w.listening()
@@ -43,7 +43,7 @@ var misuseOfClose = []misuse{
 			must(w.lib.Close(qd))
 			return qd, w.result(accept, nil)
 		}},
-	{call: "close", name: "what becomes of a connect", op: "connect", demikernel: syscall.EBADF, linux: waits, page: "close(2)", ours: syscall.ECANCELED, late: true,
+	{call: "close", name: "what becomes of a connect", op: "connect", demikernel: syscall.EBADF, linux: errWaits, page: "close(2)", ours: syscall.ECANCELED, late: true,
 		why: "as of a pop",
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
@@ -52,9 +52,9 @@ var misuseOfClose = []misuse{
 			return qd, w.result(connect, nil)
 		}},
 
-	{call: "asyncclose", name: "bad descriptor", op: "close", demikernel: syscall.EBADF, linux: none, ours: syscall.EBADF,
+	{call: "asyncclose", name: "bad descriptor", op: "close", demikernel: syscall.EBADF, linux: errNone, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) { return badQD, w.result(w.lib.AsyncClose(badQD)) }},
-	{call: "asyncclose", name: "twice", op: "close", demikernel: works, linux: none, ours: syscall.EBADF,
+	{call: "asyncclose", name: "twice", op: "close", demikernel: works, linux: errNone, ours: syscall.EBADF,
 		why: "the descriptor is void at once; there one of the two completes with EBADF",
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
@@ -63,18 +63,18 @@ var misuseOfClose = []misuse{
 			w.done(first, nil)
 			return qd, err
 		}},
-	{call: "asyncclose", name: "after close", op: "close", demikernel: syscall.EBADF, linux: none, ours: syscall.EBADF,
+	{call: "asyncclose", name: "after close", op: "close", demikernel: syscall.EBADF, linux: errNone, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) {
 			qd := w.closed()
 			return qd, w.result(w.lib.AsyncClose(qd))
 		}},
-	{call: "asyncclose", name: "then close", op: "close", demikernel: syscall.EBADF, linux: none, ours: syscall.EBADF,
+	{call: "asyncclose", name: "then close", op: "close", demikernel: syscall.EBADF, linux: errNone, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()
 			must1(w.lib.AsyncClose(qd))
 			return qd, w.lib.Close(qd)
 		}},
-	{call: "asyncclose", name: "then push, before it is done", op: "push", demikernel: syscall.EBADF, linux: none, ours: syscall.EBADF,
+	{call: "asyncclose", name: "then push, before it is done", op: "push", demikernel: syscall.EBADF, linux: errNone, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) {
 			qd, _ := w.connected()
 			must1(w.lib.AsyncClose(qd))
@@ -83,29 +83,29 @@ var misuseOfClose = []misuse{
 }
 
 var misuseOfTokens = []misuse{
-	{call: "wait", name: "no such token", demikernel: syscall.EINVAL, linux: none, ours: syscall.EINVAL,
+	{call: "wait", name: "no such token", demikernel: syscall.EINVAL, linux: errNone, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {
 			_, err := w.lib.Wait(ctx, 1<<40+7)
 			return 0, err
 		}},
-	{call: "wait", name: "token 0", demikernel: syscall.EINVAL, linux: none, ours: syscall.EINVAL,
+	{call: "wait", name: "token 0", demikernel: syscall.EINVAL, linux: errNone, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {
 			_, err := w.lib.Wait(ctx, 0)
 			return 0, err
 		}},
-	{call: "wait", name: "no token at all", demikernel: waits, linux: waits, page: "poll(2)", ours: syscall.EINVAL,
+	{call: "wait", name: "no token at all", demikernel: errWaits, linux: errWaits, page: "poll(2)", ours: syscall.EINVAL,
 		why: "it would wait for ever; there the timeout ends it",
 		run: func(w *world) (api.QD, error) {
 			_, _, err := w.lib.WaitAny(ctx, nil)
 			return 0, err
 		}},
-	{call: "wait", name: "token of a completion that was taken", demikernel: syscall.EINVAL, linux: none, ours: syscall.EINVAL,
+	{call: "wait", name: "token of a completion that was taken", demikernel: syscall.EINVAL, linux: errNone, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {
 			id := w.taken()
 			_, err := w.lib.Wait(ctx, id)
 			return 0, err
 		}},
-	{call: "wait", name: "one good token, one bad", demikernel: syscall.EINVAL, linux: none, ours: syscall.EINVAL,
+	{call: "wait", name: "one good token, one bad", demikernel: syscall.EINVAL, linux: errNone, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {
 			good := must1(w.lib.Pop(w.udp()))
 			_, _, err := w.lib.WaitAny(ctx, []api.Token{good, 0})
@@ -113,7 +113,7 @@ var misuseOfTokens = []misuse{
 			wait(w, w.lib, good)
 			return 0, err
 		}},
-	{call: "wait", name: "the same token twice in one call", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "wait", name: "the same token twice in one call", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "it has one completion",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -121,7 +121,7 @@ var misuseOfTokens = []misuse{
 			_, _, err := w.lib.WaitAny(ctx, []api.Token{id, id})
 			return qd, err
 		}},
-	{call: "wait", name: "a token that another waits for", demikernel: none, linux: none, ours: syscall.EBUSY,
+	{call: "wait", name: "a token that another waits for", demikernel: errNone, linux: errNone, ours: syscall.EBUSY,
 		why: "Demikernel has one thread; a completion is for one waiter",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -144,7 +144,7 @@ var misuseOfTokens = []misuse{
 				}
 			}
 		}},
-	{call: "wait", name: "token of another LibOS", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "wait", name: "token of another LibOS", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "but a LibOS may have one of the same number",
 		run: func(w *world) (api.QD, error) {
 			other := api.New(&stub{hold: true}, api.Config{})
@@ -156,7 +156,7 @@ var misuseOfTokens = []misuse{
 			_, err := w.lib.Wait(ctx, id)
 			return 0, err
 		}},
-	{call: "wait", name: "until the context ends", bare: true, demikernel: syscall.ETIMEDOUT, linux: none, ours: context.DeadlineExceeded,
+	{call: "wait", name: "until the context ends", bare: true, demikernel: syscall.ETIMEDOUT, linux: errNone, ours: context.DeadlineExceeded,
 		why: "it is the context's own error, and the token stays good",
 		run: func(w *world) (api.QD, error) {
 			id := must1(w.lib.Pop(w.udp()))
@@ -168,13 +168,13 @@ var misuseOfTokens = []misuse{
 			return 0, err
 		}},
 
-	{call: "cancel", name: "no such token", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "cancel", name: "no such token", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "as with wait",
 		run: func(w *world) (api.QD, error) { return 0, w.lib.Cancel(1<<40 + 7) }},
-	{call: "cancel", name: "token of a completion that was taken", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "cancel", name: "token of a completion that was taken", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "as with wait",
 		run: func(w *world) (api.QD, error) { return 0, w.lib.Cancel(w.taken()) }},
-	{call: "cancel", name: "an op that is done", demikernel: none, linux: none, ours: works,
+	{call: "cancel", name: "an op that is done", demikernel: errNone, linux: errNone, ours: works,
 		why: "nobody can know in time; the completion stays what it is",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -186,7 +186,7 @@ var misuseOfTokens = []misuse{
 			}
 			return qd, err
 		}},
-	{call: "cancel", name: "what becomes of the op", op: "pop", demikernel: none, linux: none, ours: syscall.ECANCELED, late: true,
+	{call: "cancel", name: "what becomes of the op", op: "pop", demikernel: errNone, linux: errNone, ours: syscall.ECANCELED, late: true,
 		why: "as POSIX has it for aio_cancel",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -194,7 +194,7 @@ var misuseOfTokens = []misuse{
 			must(w.lib.Cancel(id))
 			return qd, w.result(id, nil)
 		}},
-	{call: "cancel", name: "twice", demikernel: none, linux: none, ours: works,
+	{call: "cancel", name: "twice", demikernel: errNone, linux: errNone, ours: works,
 		why: "as with an op that is done",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -209,56 +209,56 @@ var misuseOfTokens = []misuse{
 const whyMemory = "it has neither addresses nor connections"
 
 var misuseOfMemory = []misuse{
-	{call: "memoryqueue", name: "negative limit", demikernel: none, linux: none, ours: syscall.EINVAL,
+	{call: "memoryqueue", name: "negative limit", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "there is no less than nothing",
 		run: func(w *world) (api.QD, error) {
 			_, err := w.lib.MemoryQueue(api.MemoryLimit{Bytes: -1})
 			return 0, err
 		}},
-	{call: "memoryqueue", name: "bind", op: "bind", demikernel: none, linux: none, ours: syscall.EOPNOTSUPP, why: whyMemory,
+	{call: "memoryqueue", name: "bind", op: "bind", demikernel: errNone, linux: errNone, ours: syscall.EOPNOTSUPP, why: whyMemory,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			return qd, w.lib.Bind(qd, w.free())
 		}},
-	{call: "memoryqueue", name: "listen", op: "listen", demikernel: none, linux: none, ours: syscall.EOPNOTSUPP, why: whyMemory,
+	{call: "memoryqueue", name: "listen", op: "listen", demikernel: errNone, linux: errNone, ours: syscall.EOPNOTSUPP, why: whyMemory,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			return qd, w.lib.Listen(qd, 8)
 		}},
-	{call: "memoryqueue", name: "accept", op: "accept", demikernel: none, linux: none, ours: syscall.EOPNOTSUPP, late: true, why: whyMemory,
+	{call: "memoryqueue", name: "accept", op: "accept", demikernel: errNone, linux: errNone, ours: syscall.EOPNOTSUPP, late: true, why: whyMemory,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			return qd, w.result(w.lib.Accept(qd))
 		}},
-	{call: "memoryqueue", name: "connect", op: "connect", demikernel: none, linux: none, ours: syscall.EOPNOTSUPP, late: true, why: whyMemory,
+	{call: "memoryqueue", name: "connect", op: "connect", demikernel: errNone, linux: errNone, ours: syscall.EOPNOTSUPP, late: true, why: whyMemory,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
 		}},
-	{call: "memoryqueue", name: "option of sockets", op: "setoption", demikernel: none, linux: syscall.ENOTSOCK, page: "setsockopt(2)", ours: syscall.ENOPROTOOPT,
+	{call: "memoryqueue", name: "option of sockets", op: "setoption", demikernel: errNone, linux: syscall.ENOTSOCK, page: "setsockopt(2)", ours: syscall.ENOPROTOOPT,
 		why: whyKind,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			return qd, w.lib.SetOption(qd, api.NoDelay(true))
 		}},
-	{call: "memoryqueue", name: "message longer than the limit", op: "push", demikernel: none, linux: syscall.EMSGSIZE, page: "mq_send(3)", ours: syscall.EMSGSIZE, late: true,
+	{call: "memoryqueue", name: "message longer than the limit", op: "push", demikernel: errNone, linux: syscall.EMSGSIZE, page: "mq_send(3)", ours: syscall.EMSGSIZE, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := must1(w.lib.MemoryQueue(api.MemoryLimit{Bytes: 4}))
 			return w.push(qd)
 		}},
-	{call: "memoryqueue", name: "push of a full one", op: "push", demikernel: none, linux: waits, page: "mq_send(3)", ours: waits,
+	{call: "memoryqueue", name: "push of a full one", op: "push", demikernel: errNone, linux: errWaits, page: "mq_send(3)", ours: errWaits,
 		run: func(w *world) (api.QD, error) {
 			qd := must1(w.lib.MemoryQueue(api.MemoryLimit{Messages: 1}))
 			w.done(w.lib.Push(qd, sga(5)))
 			return qd, w.pending(w.lib.Push(qd, sga(5)))
 		}},
-	{call: "memoryqueue", name: "push after Shutdown(ShutWrite)", op: "push", demikernel: none, linux: syscall.EPIPE, page: "pipe(7)", ours: syscall.EPIPE, late: true,
+	{call: "memoryqueue", name: "push after Shutdown(ShutWrite)", op: "push", demikernel: errNone, linux: syscall.EPIPE, page: "pipe(7)", ours: syscall.EPIPE, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			must(w.lib.Shutdown(qd, api.ShutWrite))
 			return w.push(qd)
 		}},
-	{call: "memoryqueue", name: "pop after Shutdown(ShutWrite)", op: "pop", demikernel: none, linux: eof, page: "pipe(7)", ours: eof, late: true,
+	{call: "memoryqueue", name: "pop after Shutdown(ShutWrite)", op: "pop", demikernel: errNone, linux: errEOF, page: "pipe(7)", ours: errEOF, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.memory()
 			must(w.lib.Shutdown(qd, api.ShutWrite))
@@ -276,66 +276,66 @@ func (w *world) taken() api.Token {
 }
 
 var misuseAfterExit = []misuse{
-	{call: "exit", name: "again", demikernel: none, linux: none, ours: works,
+	{call: "exit", name: "again", demikernel: errNone, linux: errNone, ours: works,
 		why: "so that it can be deferred too",
 		run: func(w *world) (api.QD, error) {
 			must(w.lib.Exit())
 			return 0, w.lib.Exit()
 		}},
-	{call: "exit", name: "then socket", op: "socket", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then socket", op: "socket", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			must(w.lib.Exit())
 			_, err := w.lib.Socket(api.TCP)
 			return 0, err
 		}},
-	{call: "exit", name: "then bind", op: "bind", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then bind", op: "bind", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			return qd, w.lib.Bind(qd, w.free())
 		}},
-	{call: "exit", name: "then listen", op: "listen", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then listen", op: "listen", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			return qd, w.lib.Listen(qd, 8)
 		}},
-	{call: "exit", name: "then accept", op: "accept", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then accept", op: "accept", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			return qd, w.result(w.lib.Accept(qd))
 		}},
-	{call: "exit", name: "then connect", op: "connect", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then connect", op: "connect", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
 		}},
-	{call: "exit", name: "then push", op: "push", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then push", op: "push", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) { return w.push(w.exit()) }},
-	{call: "exit", name: "then pop", op: "pop", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then pop", op: "pop", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) { return w.pop(w.exit()) }},
-	{call: "exit", name: "then setoption", op: "setoption", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then setoption", op: "setoption", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			return qd, w.lib.SetOption(qd, api.TTL(9))
 		}},
-	{call: "exit", name: "then localaddr", op: "localaddr", demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then localaddr", op: "localaddr", demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			_, err := w.lib.LocalAddr(qd)
 			return qd, err
 		}},
-	{call: "exit", name: "then waitnext", bare: true, demikernel: none, linux: none, ours: net.ErrClosed, why: whyExit,
+	{call: "exit", name: "then waitnext", bare: true, demikernel: errNone, linux: errNone, ours: net.ErrClosed, why: whyExit,
 		run: func(w *world) (api.QD, error) {
 			w.exit()
 			_, err := w.lib.WaitNext(ctx, make([]api.Completion, 1))
 			return 0, err
 		}},
-	{call: "exit", name: "then close", op: "close", demikernel: none, linux: none, ours: works,
+	{call: "exit", name: "then close", op: "close", demikernel: errNone, linux: errNone, ours: works,
 		why: "the socket is closed, which was the wish",
 		run: func(w *world) (api.QD, error) {
 			qd := w.exit()
 			return qd, w.lib.Close(qd)
 		}},
-	{call: "exit", name: "what becomes of a pop", op: "pop", demikernel: none, linux: none, ours: syscall.ECANCELED, late: true,
+	{call: "exit", name: "what becomes of a pop", op: "pop", demikernel: errNone, linux: errNone, ours: syscall.ECANCELED, late: true,
 		why: "as with close",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()

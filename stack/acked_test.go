@@ -94,7 +94,7 @@ func TestAckedWaits(t *testing.T) {
 		cfg.Acked = true
 		a, b := pair(t, cfg, loopback.Config{})
 		ready(t, a, b)
-		sa, sb := joinAcked(t, a, b, "10.0.0.2:7")
+		sa, _ := joinAcked(t, a, b, "10.0.0.2:7")
 		b.turn.Lock() // b is deaf and dumb
 		first, second, third := write(a, sa, make([]byte, 10)), write(a, sa, make([]byte, 20)), write(a, sa, nil)
 		ok(t, a, api.Request{Kind: api.KindShutdown, Sock: sa, How: api.ShutWrite})
@@ -118,7 +118,7 @@ func TestAckedWaits(t *testing.T) {
 			t.Errorf("after the shutdown: %+v", r)
 		}
 
-		sa, sb = joinAcked(t, a, b, "10.0.0.2:8")
+		sa, sb := joinAcked(t, a, b, "10.0.0.2:8")
 		b.turn.Lock()
 		first, second = write(a, sa, make([]byte, 10)), write(a, sa, make([]byte, 4<<20))
 		sb.(*socket).ep.Abort()
