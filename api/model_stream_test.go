@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/ringtail-net/ringtail/api"
 )
@@ -283,10 +284,17 @@ func (m *model) drain() (done bool) {
 			if e.pushes == 0 && !e.shut {
 				e.shutdown(api.ShutWrite)
 			}
-			done = done && e.over && e.pushes == 0
+			done = done && (e.over || e.abandoned()) && e.pushes == 0
 		}
 	}
 	return done
+}
+
+// abandoned reports whether an end that has said everything may wait for ever:
+// the other was reset, and the link has lost the reset.
+func (e *streamEnd) abandoned() bool {
+	m := e.host.m
+	return m.lossy && e.s.cut && e.shut && e.pushes == 0 && time.Since(m.draining) > time.Hour/2
 }
 
 // closeAll closes what is still open.

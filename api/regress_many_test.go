@@ -19,6 +19,7 @@ import (
 // one goroutine serves all of them.
 type crowd struct {
 	testing.TB
+	limited  context.Context
 	lib      *api.LibOS
 	client   *stack.Host
 	ln       api.QD
@@ -38,7 +39,10 @@ func newCrowd(t testing.TB) *crowd {
 		}))
 	}
 	c := &crowd{TB: t, lib: api.New(hosts[0], api.Config{Strict: true}), client: hosts[1]}
+	limited, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	c.limited = limited
 	t.Cleanup(func() {
+		cancel()
 		must(c.lib.Exit())
 		must(c.client.Close())
 		drain(c.lib)
@@ -81,10 +85,8 @@ const crowdBacklog = 100
 
 func (c *crowd) next() api.Completion {
 	c.Helper()
-	limited, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	var out [1]api.Completion
-	if _, err := c.lib.WaitNext(limited, out[:]); err != nil {
+	if _, err := c.lib.WaitNext(c.limited, out[:]); err != nil {
 		c.Fatalf("%d connected, %d accepted, %+v: %v", len(c.dialled), len(c.accepted), c.lib.Stats(), err)
 	}
 	return out[0]
