@@ -188,7 +188,11 @@ var linkFaults = []wrap.Faults{
 
 func newModel(t *rapid.T) *model {
 	m := &model{port: 10_000}
-	faults := linkFaults[even(t, "faults", len(linkFaults))]
+	kinds := len(linkFaults)
+	if !testenv.Long() {
+		kinds = 1 // gVisor's sender can get stuck over a link that loses: docs/upstream
+	}
+	faults := linkFaults[even(t, "faults", kinds)]
 	m.lossy = faults.Drop > 0
 	seed := rapid.Uint64().Draw(t, "seed of the link")
 	wire := must1(loopback.New(loopback.Config{}))
