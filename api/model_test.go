@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -287,38 +286,6 @@ func (h *modelHost) got(c api.Completion) {
 		return
 	}
 	m.errorf("a completion that nobody expects, or the second one: %+v", c)
-}
-
-// dropped notes that an op goes on, and nobody will learn how. m.mu is held.
-func (h *modelHost) dropped(o *modelOp) {
-	h.pending = slices.DeleteFunc(h.pending, func(p *modelOp) bool { return p == o })
-	h.seen["drop"]++
-	switch {
-	case o.op == api.OpClose:
-	case o.listener != nil:
-		o.listener.accepts--
-		o.listener.dropped = true
-		for _, s := range h.m.streams {
-			s.cut = s.cut || s.listener == o.listener && s.ends[1] == nil
-		}
-	case o.memory != nil && o.op == api.OpPush:
-		o.memory.waiting--
-		o.memory.lost = true
-	case o.memory != nil:
-		o.memory.lost = true
-	case o.end != nil:
-		o.end.s.cut = true
-		switch {
-		case o.push != nil:
-			o.end.pushes--
-			o.push.n = o.push.size
-		case o.pop != nil:
-			o.end.pops--
-			o.end.in().holes = true
-		default:
-			o.end.s.connecting = false
-		}
-	}
 }
 
 // exit ends both hosts and sees that nothing is left. Waiters end with it.
