@@ -99,8 +99,10 @@ func TestWaitAll(t *testing.T) {
 		if got := pop(t, r.server, sqd); got != "there" {
 			t.Errorf("popped %q", got)
 		}
-		go func() { wait(t, r.server, push(r.server, sqd, "back")) }()
+		var answer sync.WaitGroup
+		answer.Go(func() { wait(t, r.server, push(r.server, sqd, "back")) })
 		all, err := r.client.WaitAll(ctx, ids)
+		answer.Wait()
 		if err != nil || len(all) != len(ids) {
 			t.Fatalf("%d completions, %v", len(all), err)
 		}

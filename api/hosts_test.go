@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/ringtail-net/ringtail/api"
@@ -25,15 +26,17 @@ func TestTwoHostsInOneWaitAny(t *testing.T) {
 	}
 	peers := []*api.LibOS{api.New(firstPeer, api.Config{}), api.New(secondPeer, api.Config{})}
 	addrs := []netip.Addr{firstAddr, secondAddr}
+	var senders sync.WaitGroup
+	defer senders.Wait()
 	for round := range 200 {
 		from := round * 7 % 2
-		go func() {
+		senders.Go(func() {
 			peer := peers[from]
 			qd := must1(peer.Socket(api.UDP))
 			defer peer.Close(qd)
 			push := must1(peer.PushTo(qd, api.SGAOf(fmt.Append(nil, round)), netip.AddrPortFrom(addrs[from], 53)))
 			must1(peer.Wait(ctx, push))
-		}()
+		})
 		i, c, err := lib.WaitAny(ctx, pops)
 		if err != nil || c.Err != nil {
 			t.Fatal(err, c.Err)
