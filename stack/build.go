@@ -258,7 +258,7 @@ func (h *Host) addLoopback() error {
 
 func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
 	link, err := bridge.New(i.Device, bridge.Options{
-		MTU: i.MTU, Backlog: cfg.Limits.Backlog, Admit: h.admit(id), Reasons: []string{dropConnections, dropUnresolved},
+		MTU: i.MTU, Backlog: cfg.Limits.Backlog, Admit: h.admit, Reasons: []string{dropConnections, dropUnresolved},
 	})
 	if err != nil {
 		return err

@@ -128,25 +128,23 @@ func (n *neighbors) settled() {
 	clear(n.promised)
 }
 
-// admit makes the question that the bridge asks for every packet: whether the
-// host's limits let it in. What it refuses is dropped and counted under the
-// returned reason.
-func (h *Host) admit(tcpip.NICID) func(*offload.Headers) string {
-	return func(p *offload.Headers) string {
-		if p.Version == 0 {
-			return "" // ARP: it resolves, it needs no next hop
-		}
-		isSYN := p.Proto == uint8(header.TCPProtocolNumber) && p.TCPFlags&(flagSYN|flagACK) == flagSYN
-		if isSYN && !p.Fragment && !h.mayOpen(p.Src) {
-			return dropConnections
-		}
-		// The answer would need a next hop. Neighbour discovery must not be
-		// refused: it is how next hops get resolved.
-		if !isDiscovery(p) && !h.neighbors.mayResolve(p.Src) {
-			return dropUnresolved
-		}
-		return ""
+// admit is the question that the bridge asks for every packet: whether the host's
+// limits let it in. What it refuses is dropped and counted under the returned
+// reason.
+func (h *Host) admit(p *offload.Headers) (drop string) {
+	if p.Version == 0 {
+		return "" // ARP: it resolves, it needs no next hop
 	}
+	isSYN := p.Proto == uint8(header.TCPProtocolNumber) && p.TCPFlags&(flagSYN|flagACK) == flagSYN
+	if isSYN && !p.Fragment && !h.mayOpen(p.Src) {
+		return dropConnections
+	}
+	// The answer would need a next hop. Neighbour discovery must not be
+	// refused: it is how next hops get resolved.
+	if !isDiscovery(p) && !h.neighbors.mayResolve(p.Src) {
+		return dropUnresolved
+	}
+	return ""
 }
 
 // The reasons of admit.

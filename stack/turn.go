@@ -102,6 +102,10 @@ func (h *Host) needsTurn() bool {
 // send. The caller holds h.turn. Every exit from the stack ends with Settle: what
 // happens in a turn is complete when it ends.
 func (h *Host) runTurn() {
+	if h.closed {
+		h.runTasks() // they fail; the devices and the stack are Close's
+		return
+	}
 	if h.received.Swap(false) {
 		h.receive()
 	}
@@ -109,11 +113,7 @@ func (h *Host) runTurn() {
 	if h.clock.run(turnTimers) {
 		h.settle.Settle()
 	}
-	h.tasks = h.mailbox.take(h.tasks[:0], turnTasks)
-	for i := range h.tasks {
-		h.execute(&h.tasks[i])
-		h.tasks[i] = task{}
-	}
+	h.runTasks()
 	h.settle.Settle()
 	for range turnRounds {
 		if !h.serveReady() {
@@ -124,6 +124,15 @@ func (h *Host) runTurn() {
 	h.neighbors.settled()
 	h.flush()
 	h.turns.Add(1)
+}
+
+// runTasks executes what was posted.
+func (h *Host) runTasks() {
+	h.tasks = h.mailbox.take(h.tasks[:0], turnTasks)
+	for i := range h.tasks {
+		h.execute(&h.tasks[i])
+		h.tasks[i] = task{}
+	}
 }
 
 // isCongested reports whether so much waits for a device that no new send may
