@@ -37,7 +37,8 @@ type call struct {
 	cause error
 	due   node[call] // in deadline.calls
 
-	entry entry // what the queue face keeps
+	entry entry      // what the queue face keeps
+	place node[call] // in LibOS.ready
 }
 
 // The stages of a call.
@@ -49,35 +50,66 @@ const (
 
 var calls = sync.Pool{New: func() any {
 	c := new(call)
-	c.due.of, c.entry.place.of = c, c
+	c.due.of, c.place.of = c, c
 	return c
 }}
 
 // newCall returns a call of an op that has no socket yet.
 func (l *LibOS) newCall(t Transport, kind Kind) *call {
-	c := calls.Get().(*call)
+	return calls.Get().(*call).begin(l, t, kind)
+}
+
+func (c *call) begin(l *LibOS, t Transport, kind Kind) *call {
 	c.lib, c.t = l, t
 	c.ticket = c.op.Ticket()
 	c.op.Kind, c.op.User, c.op.Done = kind, c, callDone
 	return c
 }
 
+// newToken is newCall for an op with a token. It takes the call from those that
+// the LibOS keeps: with its mutex held that is cheaper than a pool. l.mu is held.
+func (l *LibOS) newToken(t Transport, kind Kind) *call {
+	k := len(l.spare)
+	if k == 0 {
+		return l.newCall(t, kind)
+	}
+	c := l.spare[k-1]
+	l.spare = l.spare[:k-1]
+	return c.begin(l, t, kind)
+}
+
+// freeToken takes back a call of newToken. l.mu is held.
+func (l *LibOS) freeToken(c *call) {
+	if len(l.spare) >= maxIdle {
+		c.free()
+		return
+	}
+	c.reset()
+	l.spare = append(l.spare, c)
+}
+
 // call returns a call of an op of s.
-func (s *socket) call(kind Kind) *call {
-	c := s.lib.newCall(s.t, kind)
-	c.op.Network, c.op.Sock, c.op.Seq = s.net, s.h, s.seqs[kind].Add(1)
+func (s *socket) call(kind Kind) *call { return s.of(s.lib.newCall(s.t, kind)) }
+
+// of makes c's op one of s.
+func (s *socket) of(c *call) *call {
+	c.op.Network, c.op.Sock, c.op.Seq = s.net, s.h, s.seqs[c.op.Kind].Add(1)
 	return c
 }
 
 func (c *call) free() {
+	c.reset()
+	calls.Put(c)
+}
+
+func (c *call) reset() {
 	c.op.reset()
 	c.lib, c.t, c.ticket = nil, nil, Ticket{}
 	c.one[0], c.over, c.w, c.cause = nil, false, nil, nil
 	if c.stage.Load() != stageNew {
 		c.stage.Store(stageNew)
 	}
-	c.entry = entry{place: c.entry.place}
-	calls.Put(c)
+	c.entry = entry{}
 }
 
 // buffer makes p the op's only buffer.

@@ -85,8 +85,9 @@ func (l *LibOS) WaitAny(ctx context.Context, ids []Token) (int, Completion, erro
 		l.wakeUnlocked(wake)
 		return -1, Completion{}, err
 	}
+	var done Completion
 	c, _ := l.tokens.get(uint64(ids[i]))
-	done := l.take(c)
+	l.take(c, &done)
 	l.wakeUnlocked(wake)
 	return i, done, nil
 }
@@ -107,7 +108,7 @@ func (l *LibOS) WaitAll(ctx context.Context, ids []Token) ([]Completion, error) 
 	if err == nil {
 		for _, id := range ids {
 			c, _ := l.tokens.get(uint64(id))
-			c.entry.place.remove() // from here on nobody else takes it
+			c.place.remove() // from here on nobody else takes it
 			if !c.over {
 				w.left++
 			}
@@ -123,7 +124,7 @@ func (l *LibOS) WaitAll(ctx context.Context, ids []Token) ([]Completion, error) 
 	all := make([]Completion, len(ids))
 	for i, id := range ids {
 		c, _ := l.tokens.get(uint64(id))
-		all[i] = l.take(c)
+		l.take(c, &all[i])
 	}
 	return all, nil
 }
@@ -158,7 +159,7 @@ func (l *LibOS) release(w *waiter, ids []Token, chosen int) (wake bool) {
 			continue
 		}
 		c.w = nil
-		if c.over && c.entry.place.in == nil && (chosen < 0 || id != ids[chosen]) {
+		if c.over && c.place.in == nil && (chosen < 0 || id != ids[chosen]) {
 			wake = l.offer(c) || wake
 		}
 	}
@@ -225,7 +226,7 @@ func (l *LibOS) Poll(out []Completion) int {
 func (l *LibOS) takeReady(out []Completion) int {
 	n := min(len(out), l.ready.n)
 	for i := range out[:n] {
-		out[i] = l.take(l.ready.front.of)
+		l.take(l.ready.front.of, &out[i])
 	}
 	return n
 }
@@ -269,11 +270,11 @@ func (l *LibOS) Completions(ctx context.Context) iter.Seq2[Completion, error] {
 }
 
 // take turns a call that is over into its completion. l.mu is held.
-func (l *LibOS) take(c *call) Completion {
+func (l *LibOS) take(c *call, done *Completion) {
 	e, op := &c.entry, &c.op
-	done := Completion{
-		Token: e.id, QD: e.qd, Op: e.opcode, SGA: e.sga, N: op.N, EOF: op.EOF, Truncated: op.Truncated,
-	}
+	*done = Completion{} // field by field: a literal takes the way over the stack
+	done.Token, done.QD, done.Op = e.id, e.qd, e.opcode
+	done.SGA, done.N, done.EOF, done.Truncated = e.sga, op.N, op.EOF, op.Truncated
 	err := op.Err
 	switch {
 	case e.opcode == OpPop && op.N == 0:
@@ -290,15 +291,14 @@ func (l *LibOS) take(c *call) Completion {
 			err = syscall.EMFILE
 		}
 	}
-	l.tracker.hold(done.SGA)
-	if errors.Is(err, net.ErrClosed) {
-		err = syscall.ECANCELED
-	}
+	l.tracker.hold(done.SGA.lease)
 	if err != nil {
+		if errors.Is(err, net.ErrClosed) {
+			err = syscall.ECANCELED
+		}
 		done.Err = &Error{Op: e.opcode.String(), QD: e.qd, Addr: e.peer, Err: err}
 	}
-	e.place.remove()
+	c.place.remove()
 	l.tokens.remove(uint64(e.id))
-	c.free()
-	return done
+	l.freeToken(c)
 }

@@ -65,13 +65,16 @@ type holding struct {
 	frames int
 }
 
-// hold notes that the caller of the caller's caller gets s.
-func (t *tracker) hold(s SGA) {
-	if !t.on || s.lease == nil {
-		return
+// hold notes that a user gets a, which may be nil.
+func (t *tracker) hold(a *lease) {
+	if t.on && a != nil {
+		t.note(a)
 	}
-	h := &holding{bytes: int(s.lease.bytes)}
-	h.frames = runtime.Callers(3, h.pcs[:])
+}
+
+func (t *tracker) note(a *lease) {
+	h := &holding{bytes: int(a.bytes)}
+	h.frames = runtime.Callers(2, h.pcs[:])
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.held == nil {
@@ -79,14 +82,17 @@ func (t *tracker) hold(s SGA) {
 	}
 	t.made++
 	h.order = t.made
-	t.held[s.lease] = h
+	t.held[a] = h
 }
 
 // letGo notes that the user has given a back.
 func (t *tracker) letGo(a *lease) {
-	if !t.on {
-		return
+	if t.on {
+		t.forget(a)
 	}
+}
+
+func (t *tracker) forget(a *lease) {
 	t.mu.Lock()
 	delete(t.held, a)
 	t.mu.Unlock()

@@ -70,6 +70,7 @@ type LibOS struct {
 	unwatch func() bool
 	queues  table[*socket]
 	tokens  table[*call]
+	spare   []*call    // for tokens
 	ready   list[call] // the completion queue
 	flying  int        // tokens whose op is not done
 	order   uint64     // counts completions

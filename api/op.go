@@ -185,7 +185,8 @@ func (o *Op) Free() {
 
 func (o *Op) reset() {
 	o.gen.Add(1)
-	o.Request, o.Result = Request{}, Result{}
+	o.Request = Request{} // one by one: both at once takes the way over the stack
+	o.Result = Result{}
 	o.Done, o.User, o.Next = nil, nil, nil
 }
 

@@ -54,41 +54,39 @@ func (s SGA) Free() {
 	}
 }
 
-// Blocks are powers of two from 1<<minBlock to 1<<maxBlock bytes; what is longer
-// takes several.
+// Pieces of memory are powers of two from 1<<minPiece to 1<<maxPiece bytes;
+// what is longer takes several.
 const (
-	minBlock = 8
-	maxBlock = 16
+	minPiece = 8
+	maxPiece = 16
 )
 
-type block struct {
-	buf  []byte
-	size int // log2
-}
-
-var blocks [maxBlock + 1]sync.Pool
-
-func newBlock(n int) *block {
-	size := min(max(bits.Len(uint(n-1)), minBlock), maxBlock)
-	if b, ok := blocks[size].Get().(*block); ok {
-		return b
-	}
-	return &block{buf: make([]byte, 1<<size), size: size}
-}
-
-// A lease is the memory of one SGA while it is on loan. Leases are pooled; the
-// generation tells one use from the next.
+// A lease is a piece of memory, and while it is on loan as an SGA, the state of
+// that. What is longer than a piece has more of them, whose own state is not
+// used. Leases are pooled; the generation tells one use from the next.
 type lease struct {
-	owner  *LibOS
-	blocks []*block
-	segs   [][]byte
-	bytes  int64
+	buf  []byte // 1<<size bytes
+	size int
+	more []*lease
+
+	owner *LibOS
+	segs  [][]byte
+	bytes int64
 
 	// state is the generation, and below it how many pushes borrow the array.
 	state atomic.Uint64
 }
 
-var leases = sync.Pool{New: func() any { return new(lease) }}
+var leases [maxPiece + 1]sync.Pool
+
+// piece returns memory for n bytes, more than 0, or as much as one has.
+func piece(n int) *lease {
+	size := min(max(bits.Len(uint(n-1)), minPiece), maxPiece)
+	if a, ok := leases[size].Get().(*lease); ok {
+		return a
+	}
+	return &lease{buf: make([]byte, 1<<size), size: size}
+}
 
 type sgaCounters struct {
 	live, bytes atomic.Int64
@@ -103,20 +101,20 @@ func (l *LibOS) Alloc(size int) SGA {
 		return SGA{}
 	}
 	s := newLease(size).give(l)
-	l.tracker.hold(s)
+	l.tracker.hold(s.lease)
 	return s
 }
 
 // newLease returns size bytes, more than 0, that are nobody's yet.
 func newLease(size int) *lease {
-	a := leases.Get().(*lease)
-	a.bytes = 0
-	for size > 0 {
-		b := newBlock(size)
-		n := min(size, len(b.buf))
-		a.blocks, a.segs = append(a.blocks, b), append(a.segs, b.buf[:n:n])
-		a.bytes += int64(len(b.buf))
-		size -= n
+	a := piece(size)
+	n := min(size, len(a.buf))
+	a.segs, a.bytes = append(a.segs, a.buf[:n:n]), int64(len(a.buf))
+	for size -= n; size > 0; size -= n {
+		m := piece(size)
+		n = min(size, len(m.buf))
+		a.more, a.segs = append(a.more, m), append(a.segs, m.buf[:n:n])
+		a.bytes += int64(len(m.buf))
 	}
 	return a
 }
@@ -191,8 +189,9 @@ func (a *lease) end(gen uint32) {
 	l.sgas.live.Add(-1)
 	l.sgas.bytes.Add(-a.bytes)
 	if l.cfg.Strict {
-		for _, b := range a.blocks {
-			poison(b.buf)
+		poison(a.buf)
+		for _, m := range a.more {
+			poison(m.buf)
 		}
 	}
 	a.recycle()
@@ -200,13 +199,13 @@ func (a *lease) end(gen uint32) {
 
 // recycle puts the memory back into the pools.
 func (a *lease) recycle() {
-	for i, b := range a.blocks {
-		blocks[b.size].Put(b)
-		a.blocks[i] = nil
+	for i, m := range a.more {
+		leases[m.size].Put(m)
+		a.more[i] = nil
 	}
 	clear(a.segs)
-	a.blocks, a.segs = a.blocks[:0], a.segs[:0]
-	leases.Put(a)
+	a.more, a.segs = a.more[:0], a.segs[:0]
+	leases[a.size].Put(a)
 }
 
 // poison fills freed memory, so that its use shows.

@@ -17,10 +17,9 @@ type entry struct {
 	qd      QD
 	peer    netip.AddrPort // the address of a PushTo or Connect
 	sga     SGA
-	sock    *socket    // accepted
-	order   uint64     // when it was done
-	dropped bool       // nobody will ask for it
-	place   node[call] // in LibOS.ready
+	sock    *socket // accepted
+	order   uint64  // when it was done
+	dropped bool    // nobody will ask for it
 }
 
 // Accept asks for the next connection of a listening queue. Its completion has
@@ -114,7 +113,7 @@ func (l *LibOS) submit(qd QD, opcode Opcode, addr netip.AddrPort, s SGA, n int) 
 	if err != nil {
 		if opcode == OpPush {
 			s.restore()
-			l.tracker.hold(s)
+			l.tracker.hold(s.lease)
 		}
 		return 0, &Error{Op: opcode.String(), QD: qd, Addr: addr, Err: err}
 	}
@@ -148,7 +147,7 @@ func (l *LibOS) begin(qd QD, opcode Opcode) (*call, error) {
 	case opcode == OpClose:
 		l.queues.remove(uint64(uint32(qd)))
 	}
-	c := s.call(Kind(opcode))
+	c := s.of(l.newToken(s.t, Kind(opcode)))
 	c.op.Done = tokenDone
 	c.entry.id, c.entry.opcode, c.entry.qd = Token(l.tokens.add(c)), opcode, qd
 	l.flying++
@@ -206,7 +205,7 @@ func tokenDone(op *Op) {
 // offer puts a call that is over into the completion queue. If it returns true
 // the caller wakes the driver. l.mu is held.
 func (l *LibOS) offer(c *call) (wake bool) {
-	l.ready.push(&c.entry.place)
+	l.ready.push(&c.place)
 	if w := l.takers.pop(); w != nil {
 		wake = l.call(w)
 	}
@@ -264,7 +263,7 @@ func (l *LibOS) Drop(id Token) error {
 	c.entry.dropped = true
 	over := c.over
 	if over {
-		c.entry.place.remove()
+		c.place.remove()
 		if s := c.entry.sock; s != nil {
 			l.queues.remove(uint64(uint32(s.qd)))
 		}

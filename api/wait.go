@@ -53,7 +53,7 @@ func (l *LibOS) freeWaiter(w *waiter) {
 	}
 }
 
-// maxIdle bounds the waiters that are kept.
+// maxIdle bounds the waiters, and the calls, that are kept.
 const maxIdle = 1024
 
 func (w *waiter) signal() {
