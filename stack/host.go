@@ -179,9 +179,14 @@ func (h *Host) Close() error {
 	h.closed = true
 	h.shut()
 	h.turn.Unlock()
-	h.help() // ops posted meanwhile
 
-	h.role.close()
+	h.role.close() // from here on, who posts sees to it
+	h.turn.Lock()
+	for h.mailbox.count.Load() > 0 {
+		h.runTasks()
+	}
+	h.turn.Unlock()
+	h.help()
 	err := h.sleeper.Close()
 	<-h.owned
 	h.st.Wait()

@@ -78,19 +78,24 @@ func (h *Host) Turn() bool {
 // within reason: after a few it leaves the rest to the sleeper. It reports
 // whether it ran any.
 func (h *Host) help() (ran bool) {
-	for range 4 {
-		if !h.needsTurn() || !h.turn.TryLock() {
+	for n := 0; h.needsTurn(); n++ {
+		if n >= 4 && !h.unattended() {
+			h.rouse()
+			return ran
+		}
+		if !h.turn.TryLock() {
 			return ran
 		}
 		h.runTurn()
 		h.turn.Unlock()
 		ran = true
 	}
-	if h.needsTurn() {
-		h.rouse()
-	}
 	return ran
 }
+
+// unattended reports whether something was posted that no sleeper will ever see
+// to, because the host is closed.
+func (h *Host) unattended() bool { return h.role.isClosed() && h.mailbox.count.Load() > 0 }
 
 // needsTurn reports whether a turn would find something to do. It is called
 // without the turn, by goroutines that are about to give up on it.
