@@ -12,8 +12,8 @@ import (
 )
 
 // BenchmarkEcho is the round trip of 64 bytes over TCP on each face, and what it
-// is to be compared with: gVisor's endpoints driven directly, and the kernel. All
-// are within one process. "1g" is one goroutine that does everything, "2g" one for
+// is to be compared with: gVisor's endpoints driven directly, the kernel, and
+// net.Pipe, which is no network at all. All are within one process. "1g" is one goroutine that does everything, "2g" one for
 // each end, which costs their switching.
 func BenchmarkEcho(b *testing.B) {
 	for _, e := range []struct {
@@ -22,11 +22,14 @@ func BenchmarkEcho(b *testing.B) {
 	}{
 		{"1g/gvisor", func(b *testing.B) { bareAlone(b) }},
 		{"1g/queue", queueAlone},
+		{"1g/net", func(b *testing.B) { connAlone(b, netListen) }},
+		{"1g/kernel", func(b *testing.B) { connAlone(b, kernelListen) }},
 		{"2g/gvisor", func(b *testing.B) { bareEcho(b, false) }},
 		{"2g/gvisor,wire", func(b *testing.B) { bareEcho(b, true) }},
 		{"2g/queue", queueEcho},
-		{"2g/net", netEcho},
-		{"2g/kernel", kernelEcho},
+		{"2g/net", func(b *testing.B) { connEcho(b, netListen) }},
+		{"2g/kernel", func(b *testing.B) { connEcho(b, kernelListen) }},
+		{"2g/pipe", func(b *testing.B) { connEcho(b, pipeListen) }},
 	} {
 		b.Run(e.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -169,56 +172,111 @@ func queueEcho(b *testing.B) {
 	<-done
 }
 
-func netEcho(b *testing.B) {
+// A listen makes a listener, and how to dial it.
+type listen func(b *testing.B) (net.Listener, dialer)
+
+func netListen(b *testing.B) (net.Listener, dialer) {
 	client, server, addr := nets(b, stack.Config{})
 	l, err := server.Net().Listen("tcp", addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	connEcho(b, l, client.Net().DialContext)
+	return l, client.Net().DialContext
 }
 
-func kernelEcho(b *testing.B) {
+func kernelListen(b *testing.B) (net.Listener, dialer) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	connEcho(b, l, new(net.Dialer).DialContext)
+	return l, new(net.Dialer).DialContext
 }
 
-func connEcho(b *testing.B, l net.Listener, dial dialer) {
+// pipes is a listener whose connections are pipes.
+type pipes chan net.Conn
+
+func pipeListen(*testing.B) (net.Listener, dialer) {
+	l := make(pipes, 1)
+	return l, func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		l <- there
+		return here, nil
+	}
+}
+
+func (l pipes) Accept() (net.Conn, error) { return <-l, nil }
+func (l pipes) Close() error              { return nil }
+func (l pipes) Addr() net.Addr            { return new(net.UnixAddr) }
+
+// connPair makes a connection.
+func connPair(b *testing.B, listen listen) (client, server net.Conn) {
+	l, dial := listen(b)
 	defer l.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		c, _ := l.Accept()
+		accepted <- c
+	}()
+	client, err := dial(context.Background(), "tcp", l.Addr().String())
+	server = <-accepted
+	if err != nil || server == nil {
+		b.Fatal(err)
+	}
+	return client, server
+}
+
+func connAlone(b *testing.B, listen listen) {
+	client, server := connPair(b, listen)
+	defer client.Close()
+	defer server.Close()
+	buf := make([]byte, message)
+	pass := func(from, to net.Conn) {
+		if _, err := from.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(to, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rounds(b, func() {
+		pass(client, server)
+		pass(server, client)
+	})
+}
+
+func connEcho(b *testing.B, listen listen) {
+	client, server := connPair(b, listen)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c, err := l.Accept()
-		if err != nil {
+		echo(server)
+	}()
+	buf := make([]byte, message)
+	rounds(b, func() { exchange(b, client, buf) })
+	client.Close()
+	<-done
+}
+
+// echo sends messages back until the connection ends.
+func echo(c net.Conn) {
+	defer c.Close()
+	buf := make([]byte, message)
+	for {
+		if _, err := io.ReadFull(c, buf); err != nil {
 			return
 		}
-		defer c.Close()
-		buf := make([]byte, message)
-		for {
-			if _, err := io.ReadFull(c, buf); err != nil {
-				return
-			}
-			if _, err := c.Write(buf); err != nil {
-				return
-			}
+		if _, err := c.Write(buf); err != nil {
+			return
 		}
-	}()
-	c, err := dial(context.Background(), "tcp", l.Addr().String())
-	if err != nil {
+	}
+}
+
+// exchange sends a message and waits for it to come back.
+func exchange(b *testing.B, c net.Conn, buf []byte) {
+	if _, err := c.Write(buf); err != nil {
 		b.Fatal(err)
 	}
-	buf := make([]byte, message)
-	rounds(b, func() {
-		if _, err := c.Write(buf); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.ReadFull(c, buf); err != nil {
-			b.Fatal(err)
-		}
-	})
-	c.Close()
-	<-done
+	if _, err := io.ReadFull(c, buf); err != nil {
+		b.Fatal(err)
+	}
 }
