@@ -45,6 +45,7 @@ type Host struct {
 	neighbors neighbors
 	dad       dad
 	acks      acks
+	silence   silence
 
 	turn    sync.Mutex
 	turns   atomic.Uint64

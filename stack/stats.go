@@ -111,8 +111,11 @@ type TCPStats struct {
 	Retransmits    uint64 `json:"retransmits"`
 	FastRecoveries uint64 `json:"fast_recoveries"`
 	Timeouts       uint64 `json:"timeouts"`
-	BadSegments    uint64 `json:"bad_segments"`
-	BadChecksums   uint64 `json:"bad_checksums"`
+	// SilentSenders counts how often a sender was set going again that had
+	// data to send and no timer: a fault of gVisor's.
+	SilentSenders uint64 `json:"silent_senders"`
+	BadSegments   uint64 `json:"bad_segments"`
+	BadChecksums  uint64 `json:"bad_checksums"`
 }
 
 // IPStats count packets of both families.
@@ -245,7 +248,7 @@ func (h *Host) protocolStats(s *Stats) {
 		FailedOpens: t.FailedConnectionAttempts.Value(), Resets: t.ResetsReceived.Value(),
 		SegmentsIn: t.ValidSegmentsReceived.Value(), SegmentsOut: t.SegmentsSent.Value(),
 		Retransmits: t.Retransmits.Value(), FastRecoveries: t.FastRecovery.Value() + t.SACKRecovery.Value(),
-		Timeouts: t.Timeouts.Value(), BadSegments: t.InvalidSegmentsReceived.Value(), BadChecksums: t.ChecksumErrors.Value(),
+		Timeouts: t.Timeouts.Value(), SilentSenders: h.silence.broken, BadSegments: t.InvalidSegmentsReceived.Value(), BadChecksums: t.ChecksumErrors.Value(),
 	}
 	s.IP = IPStats{
 		PacketsIn: st.IP.PacketsReceived.Value(), PacketsOut: st.IP.PacketsSent.Value(), Delivered: st.IP.PacketsDelivered.Value(),

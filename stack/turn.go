@@ -117,6 +117,7 @@ func (h *Host) runTurn() {
 	h.settle.Settle()
 	if h.clock.run(turnTimers) {
 		h.settle.Settle()
+		h.heed()
 	}
 	h.runTasks()
 	h.settle.Settle()
