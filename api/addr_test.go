@@ -18,7 +18,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add("udp6", s)
 	}
 	f.Fuzz(func(t *testing.T, network, address string) {
-		l := api.New(&stub{}, api.Config{})
+		l := api.New(&stub{}, api.Config{Strict: true})
 		defer l.Exit()
 		c, err := l.Net().Dial(network, address)
 		var got netip.AddrPort

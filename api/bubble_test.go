@@ -16,7 +16,7 @@ func TestBubble(t *testing.T) {
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {
 			st, ct, addr := stepped(t)
-			r := rig{t, api.New(st, api.Config{}), api.New(ct, api.Config{}), addr}
+			r := rig{t, api.New(st, api.Config{Strict: true}), api.New(ct, api.Config{Strict: true}), addr}
 			defer r.server.Exit()
 			defer r.client.Exit()
 			ln := must1(r.server.Net().Listen("tcp", ":0"))

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net"
 	"net/netip"
+	"runtime"
 	"syscall"
 )
 
@@ -188,8 +189,8 @@ func (l *LibOS) wakeUnlocked(wake bool) {
 	}
 }
 
-// WaitNext takes up to len(out) completions out of the completion queue, and
-// waits if there are none. It costs the same however many ops are pending. After
+// WaitNext takes up to len(out) completions out of the completion queue, oldest
+// first, and waits if there are none; with an empty out it returns at once. It costs the same however many ops are pending. After
 // [LibOS.Exit] it fails with [net.ErrClosed] once all have been taken. Otherwise
 // it is as [LibOS.Wait].
 func (l *LibOS) WaitNext(ctx context.Context, out []Completion) (int, error) {
@@ -209,8 +210,11 @@ func (l *LibOS) WaitNext(ctx context.Context, out []Completion) (int, error) {
 // Poll takes completions out of the completion queue, as [LibOS.WaitNext] does,
 // but never waits: it returns how many there were, also none. If there are none
 // it runs one turn of a transport that can be driven, and looks again; so a loop
-// around Poll is all that a program needs which spins on its own core. To poll
-// for one op by name use [LibOS.Wait] with a context that has ended.
+// around Poll is all that a program needs which spins on its own core. If it has
+// nothing it lets other goroutines run before it returns, or those that its own
+// turns have woken would wait for the scheduler to notice the loop. That the
+// LibOS has exited, and to poll for one op by name, is for [LibOS.WaitNext] and
+// [LibOS.Wait] with a context that has ended.
 func (l *LibOS) Poll(out []Completion) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -219,7 +223,13 @@ func (l *LibOS) Poll(out []Completion) int {
 		l.driver.Turn()
 		l.mu.Lock()
 	}
-	return l.takeReady(out)
+	n := l.takeReady(out)
+	if n == 0 {
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+	}
+	return n
 }
 
 // takeReady takes what there is in the completion queue. l.mu is held.
@@ -300,5 +310,6 @@ func (l *LibOS) take(c *call, done *Completion) {
 	}
 	c.place.remove()
 	l.tokens.remove(uint64(e.id))
+	l.open--
 	l.freeToken(c)
 }

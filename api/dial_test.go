@@ -59,7 +59,7 @@ func TestAddresses(t *testing.T) {
 
 // There is no resolver yet; the error is of the shape that callers look for.
 func TestNoSuchHost(t *testing.T) {
-	l := api.New(&stub{}, api.Config{})
+	l := api.New(&stub{}, api.Config{Strict: true})
 	defer l.Exit()
 	_, err := l.Net().Dial("tcp", "host.invalid:80")
 	var dns *net.DNSError
@@ -70,7 +70,7 @@ func TestNoSuchHost(t *testing.T) {
 
 func TestDialContext(t *testing.T) {
 	s := &stub{hold: true} // where nobody answers
-	l := api.New(s, api.Config{})
+	l := api.New(s, api.Config{Strict: true})
 	defer l.Exit()
 	f := faces{T: t}
 	_, err := l.Net().DialContext(ended, "tcp", "192.0.2.1:1")
@@ -178,7 +178,7 @@ func TestConnAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("pools are not deterministic under the race detector")
 	}
-	l := api.New(&stub{}, api.Config{})
+	l := api.New(&stub{}, api.Config{Strict: true})
 	defer l.Exit()
 	c := must1(l.Net().ListenPacket("udp", "127.0.0.1:0")).(*api.PacketConn)
 	buf := make([]byte, 10)
@@ -196,7 +196,7 @@ func TestConnAllocations(t *testing.T) {
 // A deadline that passes just before the transport gets the op ends it too.
 func TestDeadlineBeforeSubmit(t *testing.T) {
 	s := &lateStub{stub: stub{hold: true}}
-	l := api.New(s, api.Config{})
+	l := api.New(s, api.Config{Strict: true})
 	defer l.Exit()
 	c := must1(l.Net().ListenPacket("udp", "127.0.0.1:0"))
 	s.before = func() { c.SetReadDeadline(time.Unix(1, 0)) }

@@ -18,7 +18,9 @@
 //		switch {
 //		case err != nil: // ctx has ended
 //			return err
-//		case c.Op == api.OpAccept && c.Err == nil:
+//		case c.Op == api.OpAccept && c.Err != nil:
+//			return c.Err
+//		case c.Op == api.OpAccept:
 //			lib.Pop(c.New)
 //			lib.Accept(qd)
 //		case c.Err != nil || c.EOF:

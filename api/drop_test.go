@@ -208,3 +208,32 @@ func TestCloseLosesNothing(t *testing.T) {
 		all[2].SGA.Free()
 	})
 }
+
+// Memory that several pushes have is no single push's to free. Whoever gave up
+// the push gave up the memory too.
+func TestDropOfSharedMemory(t *testing.T) {
+	tr := &stub{hold: true}
+	l := api.New(tr, api.Config{})
+	defer l.Exit()
+	r := rig{TB: t}
+	qd := must1(l.Socket(api.TCP))
+	sga := l.Alloc(10)
+	first, second := must1(l.Push(qd, sga)), must1(l.Push(qd, sga))
+	r.fails("Drop of one of two pushes", l.Drop(first), syscall.EBUSY)
+	tr.finish(nil)
+	wait(t, l, first)
+	must(l.Drop(second))
+	if s := l.Stats(); s.SGAs != 0 || s.Misused != 0 {
+		t.Errorf("after both: %+v", s)
+	}
+
+	sga = l.Alloc(10)
+	must(l.Drop(must1(l.Push(qd, sga))))
+	_, err := l.Push(qd, sga)
+	r.fails("push of what a dropped push has", err, syscall.EINVAL)
+	sga.Free()
+	tr.finish(nil)
+	if s := l.Stats(); s.SGAs != 0 || s.Misused != 2 {
+		t.Errorf("after misuse: %+v", s)
+	}
+}

@@ -51,7 +51,9 @@ func serveEcho(ctx context.Context, lib *api.LibOS, addr netip.AddrPort) error {
 		switch {
 		case err != nil:
 			return err
-		case c.Op == api.OpAccept && c.Err == nil:
+		case c.Op == api.OpAccept && c.Err != nil:
+			return c.Err
+		case c.Op == api.OpAccept:
 			lib.Pop(c.New)
 			lib.Accept(ln)
 		case c.Err != nil || c.EOF:

@@ -1,9 +1,12 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/ringtail-net/ringtail/api"
@@ -24,7 +27,7 @@ func TestTwoHostsInOneWaitAny(t *testing.T) {
 		must(lib.Bind(qd, netip.AddrPortFrom(h.addr, 53)))
 		pops = append(pops, must1(lib.Pop(qd)))
 	}
-	peers := []*api.LibOS{api.New(firstPeer, api.Config{}), api.New(secondPeer, api.Config{})}
+	peers := []*api.LibOS{api.New(firstPeer, api.Config{Strict: true}), api.New(secondPeer, api.Config{Strict: true})}
 	addrs := []netip.Addr{firstAddr, secondAddr}
 	var senders sync.WaitGroup
 	defer senders.Wait()
@@ -48,3 +51,27 @@ func TestTwoHostsInOneWaitAny(t *testing.T) {
 		pops[i] = must1(lib.Pop(c.QD))
 	}
 }
+
+// Exit closes the queues of other transports too, and lets those live.
+func TestExitClosesForeignQueues(t *testing.T) {
+	other, _, addr := netstack(t)
+	lib := api.New(&stub{}, api.Config{Strict: true})
+	qd := must1(lib.SocketOn(other, api.UDP))
+	must(lib.Bind(qd, netip.AddrPortFrom(addr, 53)))
+	pop := must1(lib.Pop(qd))
+	must(lib.Exit())
+	if c, err := lib.Wait(ctx, pop); err != nil || !errors.Is(c.Err, syscall.ECANCELED) {
+		t.Errorf("the pop of a foreign queue: %v, %v", c.Err, err)
+	}
+	for what, err := range map[string]error{
+		"SocketOn": second(lib.SocketOn(other, api.UDP)),
+		"Bind":     lib.Bind(qd, netip.MustParseAddrPort("10.0.0.1:1")),
+		"WaitNext": second(lib.WaitNext(ctx, make([]api.Completion, 1))),
+	} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s after Exit: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

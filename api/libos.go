@@ -18,10 +18,10 @@ type Config struct {
 	// PopSize is the most bytes that one Pop brings. Zero: 64 KiB.
 	PopSize int
 
-	// MaxUnclaimed bounds the completions that nobody has taken. While so
-	// many lie there, calls that would give a token fail with ENOBUFS. Zero:
-	// 1<<20.
-	MaxUnclaimed int
+	// MaxOps bounds the ops that are pending and the completions that nobody
+	// has taken, together. While there are so many, calls that would give a
+	// token fail with ENOBUFS, AsyncClose excepted. Zero: 1<<20.
+	MaxOps int
 
 	// Spin is how many turns of the transport a waiter tries before it
 	// sleeps. Zero: it sleeps at once. Transports without a Driver ignore it.
@@ -46,7 +46,8 @@ type Config struct {
 //
 // Methods of the queue face fail with an [*Error]. Every one that takes a
 // descriptor fails with EBADF if it is none; after Exit all of them fail with
-// [net.ErrClosed]. What else they fail with is said at each.
+// [net.ErrClosed] but Close, which finds its work done. What else they fail with
+// is said at each.
 type LibOS struct {
 	cfg       Config
 	transport Transport
@@ -60,7 +61,7 @@ type LibOS struct {
 	asleep atomic.Bool // the sleeper is inside Driver.Sleep
 
 	mu      sync.Mutex // guards the following
-	exiting bool       // Exit has begun
+	exiting bool       // Exit has begun: new calls fail
 	dead    bool       // the transport is closed
 	sleeper *waiter
 	heirs   list[waiter] // parked, and may become the sleeper
@@ -72,7 +73,8 @@ type LibOS struct {
 	tokens  table[*call]
 	spare   []*call    // for tokens
 	ready   list[call] // the completion queue
-	flying  int        // tokens whose op is not done
+	flying  int        // ops that are not done, of tokens also of dropped ones
+	open    int        // ops that are not done, or whose completions nobody has taken
 	order   uint64     // counts completions
 	refused uint64
 }
@@ -86,8 +88,8 @@ func New(t Transport, cfg Config) *LibOS {
 	if cfg.PopSize <= 0 {
 		cfg.PopSize = 64 << 10
 	}
-	if cfg.MaxUnclaimed <= 0 {
-		cfg.MaxUnclaimed = 1 << 20
+	if cfg.MaxOps <= 0 {
+		cfg.MaxOps = 1 << 20
 	}
 	if cfg.Memory == nil {
 		cfg.Memory = NewMemory()
@@ -107,10 +109,11 @@ func New(t Transport, cfg Config) *LibOS {
 // Net returns the net face. Its sockets and the queues live side by side.
 func (l *LibOS) Net() *Net { return &l.net }
 
-// Exit closes the transport, and with it every socket of both faces. Pending
-// ops end, on the queue face with ECANCELED; their completions can still be
-// taken. When there are none left, waiting fails with [net.ErrClosed], as does
-// every new call. Exit may be called more than once.
+// Exit closes the transport, and with it every socket of both faces; queues of
+// other transports ([LibOS.SocketOn]) are closed as by AsyncClose. Pending ops
+// end, on the queue face with ECANCELED; their completions can still be taken.
+// When there are none left, waiting fails with [net.ErrClosed]; every new call
+// does so from the beginning. Exit may be called more than once.
 func (l *LibOS) Exit() error {
 	l.mu.Lock()
 	again := l.exiting
@@ -118,6 +121,7 @@ func (l *LibOS) Exit() error {
 	l.mu.Unlock()
 	if !again {
 		l.reportLeaks()
+		l.closeForeign()
 	}
 	err := errors.Join(l.transport.Close(), l.memory.Close())
 	l.mu.Lock()
@@ -128,6 +132,24 @@ func (l *LibOS) Exit() error {
 		l.watched, l.unwatch = nil, nil
 	}
 	return err
+}
+
+// closeForeign closes the queues of transports that are not the LibOS's own.
+func (l *LibOS) closeForeign() {
+	l.mu.Lock()
+	var foreign []*socket
+	for i := range l.queues.rows {
+		if s := l.queues.rows[i].v; s != nil && s.t != l.transport && s.t != l.memory {
+			foreign = append(foreign, s)
+		}
+	}
+	l.mu.Unlock()
+	for _, s := range foreign {
+		op := NewOp()
+		op.Request = Request{Kind: KindClose, Network: s.net, Sock: s.h, Seq: s.seqs[KindClose].Add(1)}
+		op.Done = func(op *Op) { op.Free() }
+		s.t.Submit(op)
+	}
 }
 
 // die notes that the transport is closed. l.mu is held.
@@ -143,7 +165,7 @@ type Stats struct {
 	Queues    int    // open descriptors
 	Pending   int    // ops in flight
 	Unclaimed int    // completions that nobody has taken yet
-	Refused   uint64 // calls refused because of MaxUnclaimed
+	Refused   uint64 // calls refused because of MaxOps
 
 	SGAs     int64  // arrays on loan from Alloc or Pop
 	SGABytes int64  // their memory

@@ -25,6 +25,28 @@ func (l *list[T]) push(n *node[T]) {
 	l.n++
 }
 
+// insert adds n behind the last element that goes before it: behind all of them,
+// most of the time.
+func (l *list[T]) insert(n *node[T], before func(a, b *T) bool) {
+	at := l.back
+	for at != nil && !before(at.of, n.of) {
+		at = at.prev
+	}
+	if at == l.back {
+		l.push(n)
+		return
+	}
+	n.in, n.prev, n.next = l, at, l.front
+	if at != nil {
+		n.next = at.next
+		at.next = n
+	} else {
+		l.front = n
+	}
+	n.next.prev = n
+	l.n++
+}
+
 // pop removes and returns the first element, or nil.
 func (l *list[T]) pop() *T {
 	n := l.front

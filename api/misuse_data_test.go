@@ -207,6 +207,16 @@ var misuseOfPop = []misuse{
 	{call: "pop", name: "after the connect was refused", demikernel: syscall.EBADF, linux: errEOF, ours: syscall.ENOTCONN, late: true,
 		why: "a stream that never began has no end",
 		run: func(w *world) (api.QD, error) { return w.pop(w.refused()) }},
+	{call: "pop", name: "with as many ops open as MaxOps allows", demikernel: syscall.EAGAIN, linux: errNone, ours: syscall.ENOBUFS,
+		why: "to try again does not help; to take completions does",
+		run: func(w *world) (api.QD, error) {
+			lib := api.New(&stub{hold: true}, api.Config{Strict: true, MaxOps: 1})
+			defer lib.Exit()
+			qd := must1(lib.Socket(api.UDP))
+			must1(lib.Pop(qd))
+			_, err := lib.Pop(qd)
+			return qd, err
+		}},
 	{call: "pop", name: "UDP, the peer's port is closed", demikernel: errNone, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()

@@ -105,13 +105,13 @@ context and for ''net.ErrClosed'' of a wait.
 // errnos are the numbers in the table, by name: their texts differ from system to
 // system.
 var errnos = map[error]string{
-	syscall.EACCES: "EACCES", syscall.EADDRINUSE: "EADDRINUSE", syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
+	syscall.EACCES: "EACCES", syscall.EAGAIN: "EAGAIN", syscall.EADDRINUSE: "EADDRINUSE", syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
 	syscall.EAFNOSUPPORT: "EAFNOSUPPORT", syscall.EALREADY: "EALREADY", syscall.EBADF: "EBADF", syscall.EBUSY: "EBUSY",
 	syscall.ECANCELED: "ECANCELED", syscall.ECONNABORTED: "ECONNABORTED", syscall.ECONNREFUSED: "ECONNREFUSED",
 	syscall.ECONNRESET: "ECONNRESET", syscall.EDESTADDRREQ: "EDESTADDRREQ", syscall.EFAULT: "EFAULT",
 	syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.EINPROGRESS: "EINPROGRESS", syscall.EINVAL: "EINVAL",
 	syscall.EISCONN: "EISCONN", syscall.EMSGSIZE: "EMSGSIZE", syscall.ENETUNREACH: "ENETUNREACH", syscall.ENOENT: "ENOENT",
-	syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOTCONN: "ENOTCONN", syscall.ENOTSOCK: "ENOTSOCK", syscall.EOPNOTSUPP: "EOPNOTSUPP",
+	syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOBUFS: "ENOBUFS", syscall.ENOTCONN: "ENOTCONN", syscall.ENOTSOCK: "ENOTSOCK", syscall.EOPNOTSUPP: "EOPNOTSUPP",
 	syscall.EPIPE: "EPIPE", syscall.EPROTO: "EPROTO", syscall.EPROTONOSUPPORT: "EPROTONOSUPPORT",
 	syscall.ETIMEDOUT: "ETIMEDOUT",
 

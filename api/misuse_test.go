@@ -68,7 +68,7 @@ func TestMisuseTable(t *testing.T) {
 			Device: must1(hal.Open(device)), Addrs: []netip.Prefix{netip.PrefixFrom(w.peer, 24)},
 		}}}))
 		must(far.Ready(ctx))
-		peer := api.New(far, api.Config{})
+		peer := api.New(far, api.Config{Strict: true})
 		t.Cleanup(func() { peer.Exit() })
 		w.far = peer.Net()
 		return w

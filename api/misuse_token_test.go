@@ -147,7 +147,7 @@ var misuseOfTokens = []misuse{
 	{call: "wait", name: "token of another LibOS", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
 		why: "but a LibOS may have one of the same number",
 		run: func(w *world) (api.QD, error) {
-			other := api.New(&stub{hold: true}, api.Config{})
+			other := api.New(&stub{hold: true}, api.Config{Strict: true})
 			defer other.Exit()
 			var id api.Token
 			for range 100 {

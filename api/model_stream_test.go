@@ -37,8 +37,7 @@ type stream struct {
 	connected  bool
 }
 
-// keepAlive is on everywhere: it ends the wait for a peer whose reset was lost,
-// and for a sender of gVisor that stays silent (docs/upstream).
+// keepAlive is on everywhere: it ends the wait for a peer whose reset was lost.
 var keepAlive = api.KeepAlive{On: true, Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 9}
 
 // A streamEnd pushes into one tube and pops from the other.

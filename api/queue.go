@@ -19,7 +19,7 @@ func (l *LibOS) Socket(n Network) (QD, error) { return l.SocketOn(l.transport, n
 
 // SocketOn makes a socket of another transport than the LibOS's own, so that one
 // goroutine can wait for the queues of several hosts. That transport stays the
-// caller's, which closes it after Exit. A waiter drives the LibOS's own transport
+// caller's, who closes it after Exit. A waiter drives the LibOS's own transport
 // only: the others get on by themselves, at the price of a switch between
 // goroutines.
 func (l *LibOS) SocketOn(t Transport, n Network) (QD, error) {
@@ -35,11 +35,17 @@ func (l *LibOS) newQueue(op string, t Transport, n Network, o Option) (QD, error
 		return 0, l.fail(op, 0, netip.AddrPort{}, err)
 	}
 	l.mu.Lock()
-	qd := l.adopt(s)
+	qd := QD(0)
+	err = syscall.EMFILE
+	if l.exiting {
+		err = net.ErrClosed
+	} else {
+		qd = l.adopt(s)
+	}
 	l.mu.Unlock()
 	if qd == 0 {
 		_ = s.close()
-		return 0, &Error{Op: op, Err: syscall.EMFILE}
+		return 0, &Error{Op: op, Err: err}
 	}
 	return qd, nil
 }
@@ -95,6 +101,11 @@ func (l *LibOS) Shutdown(qd QD, how Shut) error {
 // and the descriptor is void: a second Close fails with EBADF. Bytes that were
 // pushed and completed are still sent, in the background. With a [Linger] above
 // zero Close waits for that, as long as it says; AsyncClose never does.
+//
+// A connection that is closed while bytes lie there that nobody has popped is
+// reset (RFC 2525, section 2.17), as on Linux, and what was still to be sent is
+// lost. Who wants to be sure that it arrives shuts ShutWrite, pops up to EOF, and
+// then closes.
 func (l *LibOS) Close(qd QD) error {
 	s, err := l.disown(qd)
 	if err != nil {
@@ -122,6 +133,9 @@ func (l *LibOS) disown(qd QD) (*socket, error) {
 func (l *LibOS) socket(op string, qd QD) (*socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.exiting {
+		return nil, &Error{Op: op, QD: qd, Err: net.ErrClosed}
+	}
 	s, ok := l.queues.get(uint64(uint32(qd)))
 	if !ok {
 		return nil, &Error{Op: op, QD: qd, Err: syscall.EBADF}
@@ -152,7 +166,7 @@ func (l *LibOS) Option(qd QD, o Option) (Option, error) {
 }
 
 // LocalAddr returns the local address: the one of Bind, or that which the
-// transport chose.
+// transport chose. A queue that is not bound yet has the wildcard and port 0.
 func (l *LibOS) LocalAddr(qd QD) (netip.AddrPort, error) {
 	local, _, err := l.name("localaddr", qd)
 	return local, err

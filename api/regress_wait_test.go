@@ -16,7 +16,7 @@ import (
 func TestWaitAllReserves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{}
-		l := api.New(s, api.Config{})
+		l := api.New(s, api.Config{Strict: true})
 		defer l.Exit()
 		qd := must1(l.Socket(api.TCP))
 		done := must1(l.Push(qd, api.SGA{}))

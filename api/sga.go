@@ -13,13 +13,17 @@ import (
 // The array of a pop, and one from [LibOS.Alloc], is on loan: whoever holds it
 // gives it back with Free, once. A push borrows it until its completion, which
 // hands it back: to be pushed again, read, or freed. Meanwhile nobody writes to
-// it or frees it.
+// it or frees it. Several pushes may borrow it at once.
+//
+// An SGA has no lock: it is one goroutine's at a time, who may hand it on. Free
+// and the counters that Alloc keeps are safe in any goroutine.
 type SGA struct {
 	// Segs are the segments. They may be shortened in place, to pop less of a
 	// header or to push less than was allocated.
 	Segs [][]byte
 
 	lease *lease // nil if the memory is the user's
+	owner *LibOS // of the lease
 	gen   uint32
 }
 
@@ -50,7 +54,7 @@ func (s SGA) Append(p []byte) []byte {
 // but is counted in [Stats] and logged.
 func (s SGA) Free() {
 	if s.lease != nil {
-		s.lease.end(s.gen)
+		s.end()
 	}
 }
 
@@ -69,13 +73,16 @@ type lease struct {
 	size int
 	more []*lease
 
-	owner *LibOS
 	segs  [][]byte
 	bytes int64
 
-	// state is the generation, and below it how many pushes borrow the array.
+	// state is the generation, and below it how many pushes borrow the array,
+	// and whether its only push was dropped.
 	state atomic.Uint64
 }
+
+// dropped in a lease's state: the push frees the array, and nobody else has it.
+const dropped = 1 << 31
 
 var leases [maxPiece + 1]sync.Pool
 
@@ -121,10 +128,9 @@ func newLease(size int) *lease {
 
 // give gives the memory to the users of l.
 func (a *lease) give(l *LibOS) SGA {
-	a.owner = l
 	l.sgas.live.Add(1)
 	l.sgas.bytes.Add(a.bytes)
-	return SGA{Segs: a.segs, lease: a, gen: uint32(a.state.Load() >> 32)}
+	return SGA{Segs: a.segs, lease: a, owner: l, gen: uint32(a.state.Load() >> 32)}
 }
 
 // trim cuts the array to its first n bytes.
@@ -151,12 +157,16 @@ func (s SGA) lend() bool {
 	}
 	for {
 		v := a.state.Load()
-		if uint32(v>>32) != s.gen {
-			a.misuse("pushed after it was freed")
+		switch {
+		case uint32(v>>32) != s.gen:
+			s.misuse("pushed after it was freed")
+			return false
+		case v&dropped != 0:
+			s.misuse("pushed after its push was dropped")
 			return false
 		}
 		if a.state.CompareAndSwap(v, v+1) {
-			a.owner.tracker.letGo(a)
+			s.owner.tracker.letGo(a)
 			return true
 		}
 	}
@@ -169,23 +179,42 @@ func (s SGA) restore() {
 	}
 }
 
-func (a *lease) end(gen uint32) {
+// drop notes that the array is the business of one push alone from here on, which
+// is over or not. It returns false if another push has it too.
+func (s SGA) drop(over bool) bool {
+	a, borrowed := s.lease, uint64(1)
+	if over {
+		borrowed = 0
+	}
+	v := uint64(s.gen)<<32 | borrowed
+	return a == nil || a.state.CompareAndSwap(v, v|dropped)
+}
+
+// freeDropped is Free at the end of a push that was dropped.
+func (s SGA) freeDropped() {
+	if s.lease != nil {
+		s.lease.state.And(^uint64(dropped))
+		s.Free()
+	}
+}
+
+func (s SGA) end() {
+	a, l := s.lease, s.owner
 	for {
 		v := a.state.Load()
 		switch {
-		case uint32(v>>32) != gen:
-			a.misuse("freed twice")
+		case uint32(v>>32) != s.gen:
+			s.misuse("freed twice")
 			return
 		case uint32(v) != 0:
-			a.misuse("freed while a push borrows it")
+			s.misuse("freed while a push borrows it")
 			return
 		}
-		a.owner.tracker.letGo(a) // before it can be somebody else's
-		if a.state.CompareAndSwap(v, uint64(gen+1)<<32) {
+		l.tracker.letGo(a) // before it can be somebody else's
+		if a.state.CompareAndSwap(v, uint64(s.gen+1)<<32) {
 			break
 		}
 	}
-	l := a.owner
 	l.sgas.live.Add(-1)
 	l.sgas.bytes.Add(-a.bytes)
 	if l.cfg.Strict {
@@ -215,8 +244,8 @@ func poison(p []byte) {
 	}
 }
 
-func (a *lease) misuse(what string) {
-	l := a.owner
+func (s SGA) misuse(what string) {
+	l := s.owner
 	l.sgas.misused.Add(1)
 	l.cfg.Logger.Error("api: misuse of an SGA", "error", what)
 	if l.cfg.Strict {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestAlloc(t *testing.T) {
-	l := api.New(&stub{}, api.Config{})
+	l := api.New(&stub{}, api.Config{Strict: true})
 	defer l.Exit()
 	for _, size := range []int{-1, 0, 1, 255, 256, 257, 64 << 10, 64<<10 + 1, 1 << 20} {
 		s := l.Alloc(size)
@@ -120,5 +120,32 @@ func TestPopThatBringsNothing(t *testing.T) {
 	}
 	if s := l.Stats(); s.SGAs != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A second Free is charged to the LibOS that the array was of, whoever has the
+// memory meanwhile.
+func TestStaleFreeIsTheCulprits(t *testing.T) {
+	culprit, other := api.New(&stub{}, api.Config{}), api.New(&stub{}, api.Config{Strict: true})
+	defer culprit.Exit()
+	defer other.Exit()
+	const n = 100
+	var stale [n]api.SGA
+	for i := range stale {
+		stale[i] = culprit.Alloc(1000)
+	}
+	for _, s := range stale {
+		s.Free()
+	}
+	var live [n]api.SGA
+	for i := range live {
+		live[i] = other.Alloc(1000)
+	}
+	for i := range stale {
+		stale[i].Free()
+		defer live[i].Free()
+	}
+	if c, o := culprit.Stats(), other.Stats(); c.Misused != n || o.Misused != 0 || o.SGAs != n {
+		t.Errorf("culprit %+v, the other %+v", c, o)
 	}
 }

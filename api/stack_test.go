@@ -52,7 +52,7 @@ func hostsOnWire(t testing.TB, prefixes ...[]string) (hosts []*stack.Host) {
 // What only a stack of our own can show: pings, groups, and both families.
 func TestStackOnly(t *testing.T) {
 	hosts := hostsOnWire(t, []string{"10.0.0.1/24", "fd00::1/64"}, []string{"10.0.0.2/24", "fd00::2/64"})
-	server, client := api.New(hosts[0], api.Config{}), api.New(hosts[1], api.Config{})
+	server, client := api.New(hosts[0], api.Config{Strict: true}), api.New(hosts[1], api.Config{Strict: true})
 	defer server.Exit()
 	defer client.Exit()
 	t.Run("ping", func(t *testing.T) {

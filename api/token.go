@@ -60,13 +60,15 @@ func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
 // 3.7.4); the push is complete all the same. There is no cork.
 //
 // Push fails with EINVAL if s was freed before, with EBADF, with ENOBUFS (see
-// [Config.MaxUnclaimed]), and after [LibOS.Exit] with [net.ErrClosed].
+// [Config.MaxOps]), and after [LibOS.Exit] with [net.ErrClosed].
 func (l *LibOS) Push(qd QD, s SGA) (Token, error) {
 	return l.submit(qd, OpPush, netip.AddrPort{}, s, 0)
 }
 
 // PushTo is Push of one datagram to addr. A queue that is not bound yet is bound
-// to a free port.
+// to a free port. On a connected datagram queue addr goes before the peer; on a
+// stream it means nothing, as on Linux; memory queues fail with EOPNOTSUPP. PushTo fails as Push, and with EINVAL if
+// addr is none; that the network refused the datagram is the completion's error.
 func (l *LibOS) PushTo(qd QD, s SGA, addr netip.AddrPort) (Token, error) {
 	if !addr.IsValid() {
 		return 0, &Error{Op: "push", QD: qd, Err: syscall.EINVAL}
@@ -83,13 +85,13 @@ func (l *LibOS) PushTo(qd QD, s SGA, addr netip.AddrPort) (Token, error) {
 //
 // On a datagram queue that is not bound yet a pop waits, as on Linux: the first
 // PushTo or Connect binds it to a free port, and the answers come to the pop.
-// Pop fails with EBADF, with ENOBUFS (see [Config.MaxUnclaimed]), and after
+// Pop fails with EBADF, with ENOBUFS (see [Config.MaxOps]), and after
 // [LibOS.Exit] with [net.ErrClosed]; all else, such as ENOTCONN, is the
 // completion's error.
 func (l *LibOS) Pop(qd QD) (Token, error) { return l.PopN(qd, l.cfg.PopSize) }
 
 // PopN is Pop of at most n bytes. A datagram that is longer is cut, and the
-// completion has Truncated set.
+// completion has Truncated set. It fails with EINVAL if n is not above zero.
 func (l *LibOS) PopN(qd QD, n int) (Token, error) {
 	if n <= 0 {
 		return 0, &Error{Op: "pop", QD: qd, Err: syscall.EINVAL}
@@ -99,7 +101,8 @@ func (l *LibOS) PopN(qd QD, n int) (Token, error) {
 
 // AsyncClose is Close with a completion: it comes after those of the pending
 // ops, and says how the close went. The descriptor is void at once, so that every
-// later call with it fails with EBADF.
+// later call with it fails with EBADF, as AsyncClose does if it was void before;
+// after [LibOS.Exit] it fails with [net.ErrClosed].
 func (l *LibOS) AsyncClose(qd QD) (Token, error) {
 	return l.submit(qd, OpClose, netip.AddrPort{}, SGA{}, 0)
 }
@@ -134,14 +137,14 @@ func (l *LibOS) submit(qd QD, opcode Opcode, addr netip.AddrPort, s SGA, n int) 
 func (l *LibOS) begin(qd QD, opcode Opcode) (*call, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead {
+	if l.exiting {
 		return nil, net.ErrClosed
 	}
 	s, ok := l.queues.get(uint64(uint32(qd)))
 	switch {
 	case !ok:
 		return nil, syscall.EBADF
-	case l.ready.n >= l.cfg.MaxUnclaimed:
+	case l.open >= l.cfg.MaxOps && opcode != OpClose:
 		l.refused++
 		return nil, syscall.ENOBUFS
 	case opcode == OpClose:
@@ -151,6 +154,7 @@ func (l *LibOS) begin(qd QD, opcode Opcode) (*call, error) {
 	c.op.Done = tokenDone
 	c.entry.id, c.entry.opcode, c.entry.qd = Token(l.tokens.add(c)), opcode, qd
 	l.flying++
+	l.open++
 	return c, nil
 }
 
@@ -185,6 +189,7 @@ func tokenDone(op *Op) {
 	wake := false
 	switch {
 	case e.dropped:
+		l.open--
 		l.noneLeft()
 		l.mu.Unlock()
 		c.discard()
@@ -202,16 +207,18 @@ func tokenDone(op *Op) {
 	}
 }
 
-// offer puts a call that is over into the completion queue. If it returns true
-// the caller wakes the driver. l.mu is held.
+// offer puts a call that is over into the completion queue, in the order in which
+// calls were over. If it returns true the caller wakes the driver. l.mu is held.
 func (l *LibOS) offer(c *call) (wake bool) {
-	l.ready.push(&c.place)
+	l.ready.insert(&c.place, doneBefore)
 	if w := l.takers.pop(); w != nil {
 		wake = l.call(w)
 	}
 	l.noneLeft()
 	return wake
 }
+
+func doneBefore(a, b *call) bool { return a.entry.order < b.entry.order }
 
 // noneLeft tells those who wait for any completion if there will be none. l.mu
 // is held.
@@ -223,7 +230,8 @@ func (l *LibOS) noneLeft() {
 
 // Cancel hastens the end of an op: if it is still pending it completes with
 // ECANCELED, and N says what was moved before. If it is done already its
-// completion stays what it is. Cancel fails with EINVAL if the token is none, or
+// completion stays what it is. Either way the completion comes to whoever waits
+// for it, and has to be taken. Cancel fails with EINVAL if the token is none, or
 // its completion has been taken.
 func (l *LibOS) Cancel(id Token) error {
 	l.mu.Lock()
@@ -246,7 +254,8 @@ func (l *LibOS) Cancel(id Token) error {
 // nothing any more.
 //
 // The token is void at once. Drop fails with EINVAL if it was void before, and
-// with EBUSY if somebody waits for it by name.
+// with EBUSY if somebody waits for it by name, or if another push has the same
+// memory of [LibOS.Alloc]: whose would it be then?
 func (l *LibOS) Drop(id Token) error {
 	l.mu.Lock()
 	c, ok := l.tokens.get(uint64(id))
@@ -259,10 +268,15 @@ func (l *LibOS) Drop(id Token) error {
 		l.mu.Unlock()
 		return &Error{Op: "drop", QD: qd, Err: syscall.EBUSY}
 	}
+	over := c.over
+	if c.entry.opcode == OpPush && !c.entry.sga.drop(over) {
+		l.mu.Unlock()
+		return &Error{Op: "drop", QD: c.entry.qd, Err: syscall.EBUSY}
+	}
 	l.tokens.remove(uint64(id))
 	c.entry.dropped = true
-	over := c.over
 	if over {
+		l.open--
 		c.place.remove()
 		if s := c.entry.sock; s != nil {
 			l.queues.remove(uint64(uint32(s.qd)))
@@ -281,6 +295,10 @@ func (c *call) discard() {
 	if s := c.entry.sock; s != nil {
 		go s.close()
 	}
-	c.entry.sga.Free()
+	if c.entry.opcode == OpPush {
+		c.entry.sga.freeDropped()
+	} else {
+		c.entry.sga.Free()
+	}
 	c.free()
 }

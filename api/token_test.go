@@ -124,9 +124,11 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-func TestUnclaimedIsBounded(t *testing.T) {
+// Pending ops and unclaimed completions are bounded together, so that closing a
+// queue with many pops does not bring more than was meant.
+func TestOpsAreBounded(t *testing.T) {
 	st, ct, addr := stepped(t)
-	r := rig{t, api.New(st, api.Config{}), api.New(ct, api.Config{MaxUnclaimed: 3}), addr}
+	r := rig{t, api.New(st, api.Config{Strict: true}), api.New(ct, api.Config{Strict: true, MaxOps: 3}), addr}
 	defer r.server.Exit()
 	defer r.client.Exit()
 	_, qd := r.pair()
@@ -146,6 +148,17 @@ func TestUnclaimedIsBounded(t *testing.T) {
 	}
 	if err := push(); err != nil {
 		t.Errorf("a push afterwards: %v", err)
+	}
+	must1(r.client.Pop(qd))
+	dropped := must1(r.client.Pop(qd))
+	must(r.client.Drop(dropped)) // it is pending all the same
+	_, err := r.client.Pop(qd)
+	r.fails("a pop more", err, syscall.ENOBUFS)
+	must1(r.client.AsyncClose(qd)) // is let through: it makes room
+	for n := 0; n < 3; n += must1(r.client.WaitNext(ctx, make([]api.Completion, 10))) {
+	}
+	if s := r.client.Stats(); s.Pending != 0 || s.Unclaimed != 0 || s.Refused != 2 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -255,3 +255,28 @@ func TestNoAllocationsParked(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A wait that gives up leaves completions in the order in which ops were done.
+func TestGivingUpKeepsTheOrder(t *testing.T) {
+	l := api.New(&stub{}, api.Config{Strict: true})
+	defer l.Exit()
+	qd := must1(l.MemoryQueue(api.MemoryLimit{}))
+	never := must1(l.Pop(must1(l.MemoryQueue(api.MemoryLimit{}))))
+	var ids [5]api.Token
+	for i := range ids {
+		ids[i] = must1(l.Push(qd, api.SGAOf([]byte{byte(i)})))
+	}
+	if _, err := l.WaitAll(ended, []api.Token{ids[3], ids[0], ids[2], never}); err != context.Canceled {
+		t.Fatal(err)
+	}
+	var out [8]api.Completion
+	n := must1(l.WaitNext(ctx, out[:]))
+	for i, c := range out[:n] {
+		if c.Token != ids[i] {
+			t.Errorf("place %d: token %d, want %d", i, c.Token, ids[i])
+		}
+	}
+	if n != len(ids) {
+		t.Errorf("%d completions", n)
+	}
+}

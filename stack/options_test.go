@@ -16,7 +16,7 @@ func TestOptionRACK(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lib := api.New(h, api.Config{})
+		lib := api.New(h, api.Config{Strict: true})
 		defer lib.Exit()
 		for _, n := range []api.Network{api.TCP, api.UDP} {
 			qd, err := lib.Socket(n)

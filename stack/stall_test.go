@@ -45,7 +45,7 @@ func echoes(t *testing.T, wire loopback.Config, seed uint64) {
 	a, b := pair4(t, wire)
 	defer a.Close()
 	defer b.Close()
-	ln, err := api.New(a, api.Config{}).Net().Listen("tcp", "10.0.0.1:80")
+	ln, err := api.New(a, api.Config{Strict: true}).Net().Listen("tcp", "10.0.0.1:80")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func echoes(t *testing.T, wire loopback.Config, seed uint64) {
 			})
 		}
 	})
-	net := api.New(b, api.Config{}).Net()
+	net := api.New(b, api.Config{Strict: true}).Net()
 	for i := range 8 {
 		clients.Go(func() {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -109,11 +109,11 @@ func TestFarDeadline(t *testing.T) {
 		a, b := pair4(t, loopback.Config{})
 		defer a.Close()
 		defer b.Close()
-		ln, err := api.New(a, api.Config{}).Net().Listen("tcp", "10.0.0.1:80")
+		ln, err := api.New(a, api.Config{Strict: true}).Net().Listen("tcp", "10.0.0.1:80")
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := api.New(b, api.Config{}).Net().Dial("tcp", "10.0.0.1:80")
+		c, err := api.New(b, api.Config{Strict: true}).Net().Dial("tcp", "10.0.0.1:80")
 		if err != nil {
 			t.Fatal(err)
 		}

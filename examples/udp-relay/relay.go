@@ -90,7 +90,12 @@ func (r *relay) toServer(ctx context.Context, c api.Completion) error {
 		return err
 	}
 	from, err := r.client(ctx, c.From)
-	if err != nil {
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil { // no descriptor, no port, no route: this datagram is lost
+		c.SGA.Free()
+		_, err := r.lib.Pop(r.front)
 		return err
 	}
 	_, err = r.lib.Push(from.back, c.SGA)
@@ -139,10 +144,12 @@ func (r *relay) client(ctx context.Context, addr netip.AddrPort) (*client, error
 	}
 	connect, err := r.lib.Connect(back, r.server)
 	if err != nil {
+		r.lib.Close(back)
 		return nil, err
 	}
 	// A datagram socket's connect sends nothing: it is no wait for the network.
 	if c, err := r.lib.Wait(ctx, connect); err != nil || c.Err != nil {
+		r.lib.Close(back)
 		return nil, errors.Join(err, c.Err)
 	}
 	c := &client{addr: addr, back: back}

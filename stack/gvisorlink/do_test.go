@@ -31,7 +31,7 @@ func host(t *testing.T, dev hal.Device, addr string, cfg ringtail.Config) (*ring
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
-	return h, api.New(h, api.Config{}).Net()
+	return h, api.New(h, api.Config{Strict: true}).Net()
 }
 
 // TestDo changes the routes of a host under its feet.
