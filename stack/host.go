@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/ringtail-net/ringtail/stack/internal/settle"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // A Host is one network stack with its addresses, routes and devices. It
@@ -46,6 +48,7 @@ type Host struct {
 	dad       dad
 	acks      acks
 	silence   silence
+	drain     drain
 
 	turn    sync.Mutex
 	turns   atomic.Uint64
@@ -126,6 +129,7 @@ func (h *Host) do(f func()) {
 	f()
 	h.settle.Settle()
 	h.flush()
+	h.checkDrain()
 	h.turn.Unlock()
 	h.help()
 }
@@ -201,21 +205,33 @@ func (h *Host) Close() error {
 }
 
 // shut closes sockets and stack, in the order of their numbers, so that the
-// same run ends in the same way, and sends the resets.
+// same run ends in the same way, and sends the resets. Connections that are over
+// but for our leave to forget them are not reset: it would only tell a peer that
+// has yet to read the end that there was none.
 func (h *Host) shut() {
-	var numbers []uint64
-	for n := range h.sockets {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	for _, n := range numbers {
+	for _, n := range slices.Sorted(maps.Keys(h.sockets)) {
 		s := h.sockets[n]
-		s.ep.Abort()
+		if !s.network.Stream() || s.busy() {
+			s.ep.Abort()
+		}
 		s.close()
+	}
+	for _, s := range h.peers.closing {
+		if s.busy() {
+			s.ep.Abort()
+		}
+	}
+	for _, e := range h.st.RegisteredEndpoints() {
+		if t, ok := e.(*tcp.Endpoint); ok && !isOver(t.EndpointState()) {
+			t.Abort() // not ours, but made through package gvisorlink
+		}
 	}
 	h.settle.Settle()
 	h.settle.Close()
 	h.settle = unsettled{}
-	h.st.Close()
 	h.flush()
+	for _, i := range h.interfaces {
+		i.link.Discard()
+	}
+	h.st.Close()
 }

@@ -127,6 +127,10 @@ func (s *socket) execute(op *api.Op) {
 		s.names(op)
 		finish(op, errno(err))
 	case api.KindListen:
+		if s.h.drain.begun {
+			finish(op, net.ErrClosed)
+			return
+		}
 		// As on Linux, one more may wait than the backlog says, and so one at
 		// least.
 		finish(op, errno(s.ep.Listen(min(max(op.Backlog, 0), math.MaxInt32-1)+1)))

@@ -15,7 +15,8 @@ import (
 type peers struct {
 	conns map[netip.Addr]int
 	total int
-	// closing holds closed sockets whose endpoints may still be at work.
+	// closing holds closed TCP sockets, also those of connections that we opened,
+	// whose endpoints may still be at work.
 	closing []*socket
 	swept   int // how many of them there were after the last sweep
 }
@@ -51,7 +52,9 @@ func (p *peers) sweep() {
 	for _, s := range p.closing {
 		switch tcp.EndpointState(s.ep.State()) {
 		case tcp.StateClose, tcp.StateError, tcp.StateTimeWait:
-			p.remove(s.passive)
+			if s.passive.IsValid() {
+				p.remove(s.passive)
+			}
 		default:
 			rest = append(rest, s)
 		}

@@ -374,7 +374,7 @@ func (s *socket) close() {
 	if s.ledger != nil {
 		s.unfollow()
 	}
-	if s.passive.IsValid() {
+	if s.linked || s.dialed {
 		s.h.peers.close(s)
 	}
 }

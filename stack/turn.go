@@ -129,6 +129,7 @@ func (h *Host) runTurn() {
 	}
 	h.neighbors.settled()
 	h.flush()
+	h.checkDrain()
 	h.turns.Add(1)
 }
 

@@ -38,7 +38,8 @@ type transmitter struct {
 	bytes   int // in the backlog and the head packet
 	limit   int
 
-	err error // what ended the device
+	err  error // what ended the device
+	over bool  // Discard was called
 }
 
 // burst is how many frames are collected before they are given to Tx.
@@ -61,6 +62,8 @@ func (l *Link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 		switch {
 		case t.err != nil:
 			l.drops.add("tx-device-gone")
+		case t.over:
+			l.drops.add("tx-closed")
 		case t.waiting():
 			l.enqueue(pkt)
 		case !t.begin(l, pkt):
@@ -220,12 +223,14 @@ const lowMark = 64 << 10
 // should start. That, and not a drop, is the back-pressure.
 func (l *Link) Congested() bool { return l.Backlog() > lowMark }
 
-// Discard drops what waits for the device, counted, and gives unsent frames
-// back. It comes before the device is closed.
+// Discard drops what waits for the device, counted, gives unsent frames back, and
+// drops all that is written from then on. It comes before the device is closed,
+// and may be called more than once.
 func (l *Link) Discard() {
 	t := &l.tx
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.over = true
 	if t.held != nil {
 		t.drop()
 		l.drops.add("tx-closed")
