@@ -12,6 +12,14 @@
 //	ln, err := host.Net().Listen("tcp", ":80") // a net.Listener
 //	http.Serve(ln, handler)
 //
+// The same Config from flags and the environment, so that the operator names the
+// device:
+//
+//	var cfg ringtail.Config
+//	err := cfg.FromEnv(os.LookupEnv)    // RINGTAIL_HAL, RINGTAIL_ADDR, …
+//	cfg.RegisterFlags(flag.CommandLine) // --hal, --addr, …
+//	flag.Parse()
+//
 // [Host.Net] is the face for programs written against package net, [Host.LibOS]
 // the one of queues and completions. Both can be used at once.
 //
@@ -25,9 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net/netip"
-	"strings"
+	"sync"
 
 	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/hal"
@@ -36,95 +42,11 @@ import (
 	"github.com/ringtail-net/ringtail/stack"
 )
 
-// Config describes a host. The zero value is a host that talks to itself only.
-type Config struct {
-	// HAL names the device, as driver:target?key=value&… (see
-	// [hal.ParseSpec]). Empty: the host has none.
-	HAL string
-
-	// Name appears in errors, logs and statistics. Empty: "host".
-	Name string
-
-	// Addrs are the addresses on the device, each with the prefix length of
-	// its link. Gateways are the default routers, one for each family at
-	// most; each is on the link of an address.
-	Addrs    []netip.Prefix
-	Gateways []netip.Addr
-
-	// MTU is the length, in bytes, of the longest IP packet. Zero: the
-	// device's.
-	MTU int
-
-	// Faults damage wire frames on purpose (see [wrap.ParseFaults]), as
-	// decided by Seed. Empty: none.
-	Faults string
-	Seed   uint64
-
-	// Pcap is the name of a file that gets all frames in pcapng form, as the
-	// host sees them: outside of the faults. It may be a pipe; "-" is
-	// standard output. Empty: none.
-	Pcap string
-
-	// Logger gets what an operator may want to know. Nil: silence.
-	Logger *slog.Logger
-}
-
-// ErrConfig is wrapped by every error of [Open]: the Config asks for what is not
-// to be had, on this machine or anywhere. The text names the remedy where there
-// is one.
-var ErrConfig = errors.New("bad configuration")
-
-// configError wraps ErrConfig without a word of its own.
-type configError struct{ error }
-
-func (e configError) Unwrap() error        { return e.error }
-func (e configError) Is(target error) bool { return target == ErrConfig }
-
-// validate checks what does not need the device.
-func (c *Config) validate() (wrap.Faults, error) {
-	faults, err := wrap.ParseFaults(c.Faults)
-	switch {
-	case err != nil:
-		return faults, err
-	case strings.HasPrefix(c.HAL, "kernel:"):
-		return faults, fmt.Errorf("kernel: is not built yet: %w", hal.ErrNotSupported)
-	case c.HAL == "" && (len(c.Addrs) > 0 || len(c.Gateways) > 0 || c.MTU != 0 || c.Faults != "" || c.Pcap != ""):
-		return faults, errors.New("the host has no device for its addresses: name one, as in loopback:lan")
-	}
-	return faults, c.validateGateways()
-}
-
-func (c *Config) validateGateways() error {
-	families := map[bool]netip.Addr{}
-	for _, g := range c.Gateways {
-		is4 := g.Unmap().Is4()
-		if other, ok := families[is4]; ok {
-			return fmt.Errorf("gateways %v and %v: there can be one for each of IPv4 and IPv6", other, g)
-		}
-		families[is4] = g
-	}
-	return nil
-}
-
-// routes are the default routes.
-func (c *Config) routes() []stack.Route {
-	var routes []stack.Route
-	for _, g := range c.Gateways {
-		all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		if g.Unmap().Is4() {
-			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		}
-		r := stack.Route{To: all, Via: g.Unmap()}
-		routes = append(routes, r)
-	}
-	return routes
-}
-
 // A Host is a running host. All methods are safe for concurrent use.
 type Host struct {
 	stack *stack.Host
 	lib   *api.LibOS
-	pcap  io.Closer // nil: none
+	pcap  func() error // closes the capture, once; nil: there is none
 }
 
 // Open opens the device, puts faults and capture on it, and starts a host there.
@@ -143,7 +65,7 @@ func open(c Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{}
-	config := stack.Config{Name: c.Name, Routes: c.routes(), Logger: c.Logger}
+	config := c.stackConfig()
 	if c.HAL != "" {
 		dev, err := h.openDevice(c, faults)
 		if err != nil {
@@ -154,7 +76,7 @@ func open(c Config) (*Host, error) {
 	if h.stack, err = stack.New(config); err != nil { // it has closed the device
 		return nil, errors.Join(err, h.closePcap())
 	}
-	h.lib = api.New(h.stack, api.Config{Logger: c.Logger})
+	h.lib = api.New(h.stack, api.Config{Logger: config.Logger, Strict: c.Strict})
 	return h, nil
 }
 
@@ -177,7 +99,7 @@ func (h *Host) openDevice(c Config, faults wrap.Faults) (dev hal.Device, err err
 		if capture, err = wrap.OpenPcap(c.Pcap); err != nil {
 			return nil, err
 		}
-		h.pcap = capture
+		h.pcap = sync.OnceValue(capture.Close)
 	}
 	if dev, err = hal.Open(c.HAL); err != nil {
 		return nil, err
@@ -195,7 +117,7 @@ func (h *Host) closePcap() error {
 	if h.pcap == nil {
 		return nil
 	}
-	return h.pcap.Close()
+	return h.pcap()
 }
 
 // Ready waits until the host's addresses are known to be its own alone and can
@@ -212,7 +134,27 @@ func (h *Host) Net() *api.Net { return h.lib.Net() }
 // Stats returns the host's counters as they are now.
 func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
 
-// Close ends the host: connections are reset, pending calls fail with
+// Close ends the host at once: connections are reset, pending calls fail with
 // [net.ErrClosed], the device is closed and the capture complete. It is
 // idempotent.
 func (h *Host) Close() error { return errors.Join(h.lib.Exit(), h.closePcap()) }
+
+// Shutdown ends the host when its connections have ended. It closes all listeners,
+// and waits until every TCP connection was closed by its owner and its peer has
+// acknowledged all that was written, the end included; TIME-WAIT is not waited
+// for. Then it closes the host. Whoever serves sees [net.ErrClosed] from its
+// Accept; connections that wait to be accepted are reset; open ones go on, and may
+// be dialed.
+//
+// If ctx ends first, what is left is reset, and the error, which wraps that of ctx,
+// says how many connections that were. If the host is closed meanwhile the error is
+// [net.ErrClosed]. Shutdown may be called more than once; on a closed host it
+// returns nil.
+//
+// A host does not know which connection of a server is idle. The server does: let
+// it go first, and give both one context:
+//
+//	err := errors.Join(server.Shutdown(ctx), host.Shutdown(ctx))
+func (h *Host) Shutdown(ctx context.Context) error {
+	return errors.Join(h.stack.Drain(ctx), h.Close())
+}

@@ -44,11 +44,14 @@ func TestOpenRefuses(t *testing.T) {
 		also   error // that it wraps beside ErrConfig
 		text   string
 	}{
-		{"unknown driver", ringtail.Config{HAL: "nope:"}, hal.ErrSpec, "loopback"},
-		{"unknown key", ringtail.Config{HAL: "loopback:?nope"}, hal.ErrSpec, "mtu"},
+		{"unknown driver", ringtail.Config{HAL: "nope:", Addrs: here}, hal.ErrSpec, "loopback"},
+		{"unknown key", ringtail.Config{HAL: "loopback:?nope", Addrs: here}, hal.ErrSpec, "mtu"},
 		{"kernel", ringtail.Config{HAL: "kernel:"}, hal.ErrNotSupported, "not built yet"},
-		{"addresses without a device", ringtail.Config{Addrs: here}, nil, "no device"},
-		{"faults without a device", ringtail.Config{Faults: "drop=1%"}, nil, "no device"},
+		{"addresses without a device", ringtail.Config{Addrs: here}, nil, "which device"},
+		{"faults without a device", ringtail.Config{Faults: "drop=1%"}, nil, "which device"},
+		{"a device without addresses", ringtail.Config{HAL: "loopback:"}, nil, "--addr"},
+		{"negative limit", ringtail.Config{Limits: stack.Limits{Conns: -1}}, stack.ErrConfig, "negative"},
+		{"negative buffer", ringtail.Config{ReadBuffer: -1}, stack.ErrConfig, "negative"},
 		{"faults", ringtail.Config{HAL: "loopback:", Faults: "drop=2"}, wrap.ErrFaults, "drop"},
 		{"MTU", ringtail.Config{HAL: "loopback:", Addrs: here, MTU: 20}, stack.ErrConfig, "MTU 20"},
 		{"negative MTU", ringtail.Config{HAL: "loopback:", Addrs: here, MTU: -1}, stack.ErrConfig, "MTU -1"},
@@ -140,7 +143,7 @@ func TestFaultsAndCapture(t *testing.T) {
 	if s := a.Stats(); s.Host != "a" || s.TCP.Retransmits == 0 {
 		t.Errorf("%+v", s.TCP)
 	}
-	if err := errors.Join(b.Close(), a.Close()); err != nil {
+	if err := errors.Join(b.Close(), a.Close(), a.Close()); err != nil {
 		t.Error(err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Size() < int64(len(sent)) {

@@ -280,7 +280,7 @@ func TestDrainAndClose(t *testing.T) {
 		t.Errorf("an idle host and a context that has ended: %v", err)
 	}
 
-	sa, _ = join(t, a, b, api.TCP4, "10.0.0.2:81")
+	join(t, a, b, api.TCP4, "10.0.0.2:81")
 	third := draining(t, t.Context(), a)
 	if err := a.Close(); err != nil {
 		t.Error(err)

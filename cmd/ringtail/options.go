@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/ringtail-net/ringtail"
 )
 
 // addOptionSources lets the options of a command also come from the environment
@@ -28,21 +30,16 @@ func addOptionSources(c *cobra.Command, con console) {
 	}
 }
 
-// envName is the variable that stands for a flag.
-func envName(flag string) string {
-	return "RINGTAIL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
 // fromEnvironment sets the flags that were not given from their variables.
 func fromEnvironment(fs *pflag.FlagSet, getenv func(string) (string, bool)) error {
 	var errs error
 	fs.VisitAll(func(f *pflag.Flag) {
-		text, ok := getenv(envName(f.Name))
+		text, ok := getenv(ringtail.EnvName(f.Name))
 		if !ok || f.Changed || f.Name == "help" || errs != nil {
 			return
 		}
 		if err := fs.Set(f.Name, text); err != nil {
-			errs = fmt.Errorf("%s: %w", envName(f.Name), err)
+			errs = fmt.Errorf("%s: %w", ringtail.EnvName(f.Name), err)
 		}
 	})
 	return errs
