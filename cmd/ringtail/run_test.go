@@ -54,6 +54,18 @@ func TestBadInput(t *testing.T) {
 		{"nc -l 1 2" + host, "no HOST"},
 		{"nc --pcap - 10.0.0.2 80" + host, "--pcap -"},
 		{"nc -w -1s -l 1" + host, "--wait"},
+		{"proxy" + host, "--forward"},
+		{"proxy x --socks 1080" + host, "wrong number of arguments"},
+		{"proxy --forward 8080" + host, "--forward: route \"8080\": want LISTEN=TARGET"},
+		{"proxy --publish sctp/80=127.0.0.1:80" + host, "--publish: route"},
+		{"proxy --socks x" + host, "--socks: \"x\": the port"},
+		{"proxy --socks 1080 --socks-user me" + host, "want user:password"},
+		{"proxy --socks 0.0.0.0:1080" + host, "--public"},
+		{"proxy --socks 1080 --max-flows 0" + host, "--max-flows 0"},
+		{"proxy --socks 1080 --udp-idle 0s" + host, "--udp-idle"},
+		{"proxy --socks 1080 --drain -1s" + host, "--drain"},
+		{"proxy --socks 1080 --json --pcap -" + host, "--pcap -"},
+		{"proxy --publish 80=127.0.0.1:1 --publish 80=127.0.0.1:2" + host, "publish tcp/:80=127.0.0.1:2"},
 		{"drivers nope", "unknown driver \"nope\""},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -76,6 +88,7 @@ func TestOutput(t *testing.T) {
 		{"serve --help", "Examples:"},
 		{"ping --help", "Examples:"},
 		{"nc --help", "Examples:"},
+		{"proxy --help", "Examples:"},
 		{"demo --help", "Examples:"},
 		{"drivers", "kernel: not built yet"},
 		{"drivers", "loopback:  works"},
@@ -88,6 +101,8 @@ func TestOutput(t *testing.T) {
 		{"__complete serve --face q", "queue"},
 		{"__complete serve --hal l", "loopback:"},
 		{"__complete drivers l", "loopback"},
+		{"__complete pro", "proxy"},
+		{"__complete proxy --pub", "--publish"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			if got := runLine(test.args); got.code != 0 || !strings.Contains(got.out, test.want) {

@@ -50,12 +50,14 @@ var arrows = []arrow{
 		"the root package is where all is put together"},
 	{"internal/services", []string{"api", "stack"},
 		"services run on either face; of the stack they show the statistics"},
+	{"internal/proxy", nil,
+		"it joins any two networks that dial and listen; which they are is its caller's business"},
 	{"internal/netlab", []string{"hal", "hal/offload"},
 		"networks for tests speak frames, and know nothing of what is tested over them"},
 	{"internal/e2e", nil, "it runs the command as people do"},
 	{"internal/testenv", nil, "every test may import it, so it imports nothing"},
 	{"internal/repotest", nil, "it reads the tree as text"},
-	{"cmd/*", []string{"", "api", "hal", "hal/*", "stack", "internal/services"},
+	{"cmd/*", []string{"", "api", "hal", "hal/*", "stack", "internal/services", "internal/proxy"},
 		"a command is a user of the root package"},
 	{"examples/internal/*", []string{""},
 		"what examples share is the root package's business, and flags"},
@@ -148,7 +150,7 @@ var borders = []border{
 }
 
 // stdOnly import the standard library and this module only.
-var stdOnly = []string{"hal", "hal/offload", "hal/loopback", "hal/wrap", "hal/wrap/*", "api", "internal/services", "internal/testenv"}
+var stdOnly = []string{"hal", "hal/offload", "hal/loopback", "hal/wrap", "hal/wrap/*", "api", "internal/services", "internal/proxy", "internal/testenv"}
 
 func TestBorders(t *testing.T) {
 	for _, f := range repo(t).files {
