@@ -74,11 +74,26 @@ var servers atomic.Int64
 // The test's end stops it as a user would, and checks that it leaves nothing.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
+	return start(t, "serve", args...)
+}
+
+// start is serve for any command that runs a host until it is interrupted.
+func start(t *testing.T, command string, args ...string) *server {
+	t.Helper()
+	return startTo(t, nil, command, args...)
+}
+
+// startTo is start with the standard output in a file.
+func startTo(t *testing.T, out *os.File, command string, args ...string) *server {
+	t.Helper()
 	s := &server{t: t, ns: netlab.New(t).Namespace(fmt.Sprint(servers.Add(1))), tap: fmt.Sprintf("rt%d", os.Getpid())}
 	// Not by ns.Command, which kills when the test ends: this one is to end well.
-	s.cmd = exec.Command("ip", append([]string{"netns", "exec", s.ns.Name(), binary, "serve",
+	s.cmd = exec.Command("ip", append([]string{"netns", "exec", s.ns.Name(), binary, command,
 		"--hal", "tap:" + s.tap + "?host=10.77.0.1/24&host=fd77::1/64",
 		"--addr", "10.77.0.2/24", "--addr", "fd77::2/64"}, args...)...)
+	if out != nil {
+		s.cmd.Stdout = out
+	}
 	pipe, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
