@@ -114,26 +114,28 @@ func headings(doc string) map[string]bool {
 	return m
 }
 
-// TestCodeInDocumentsIsCompiled keeps the Go code of the README from rotting:
-// each block stands in a file that is compiled, but for its indentation.
+// TestCodeInDocumentsIsCompiled keeps the Go code of documents from rotting: each
+// block stands in a file that is compiled, but for its indentation.
 func TestCodeInDocumentsIsCompiled(t *testing.T) {
 	r := repo(t)
 	var compiled strings.Builder
 	for _, f := range r.files {
 		compiled.WriteString(flat(string(f.data)))
 	}
-	data, err := os.ReadFile(filepath.Join(r.root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(data), "```go\n")[1:]
-	if len(blocks) == 0 {
-		t.Error("README.md shows no Go code")
-	}
-	for _, b := range blocks {
-		code, _, _ := strings.Cut(b, "```")
-		if !strings.Contains(compiled.String(), flat(code)) {
-			t.Errorf("README.md shows code that stands in no Go file of the module: quote an Example that is compiled\n%s", code)
+	for _, name := range []string{"README.md", "docs/embed.md"} {
+		data, err := os.ReadFile(filepath.Join(r.root, filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(data), "```go\n")[1:]
+		if len(blocks) == 0 {
+			t.Errorf("%s shows no Go code", name)
+		}
+		for _, b := range blocks {
+			code, _, _ := strings.Cut(b, "```")
+			if !strings.Contains(compiled.String(), flat(code)) {
+				t.Errorf("%s shows code that stands in no Go file of the module: quote an Example that is compiled\n%s", name, code)
+			}
 		}
 	}
 }
