@@ -75,3 +75,16 @@ func protocolAddress(p netip.Prefix) tcpip.ProtocolAddress {
 func subnet(p netip.Prefix) tcpip.Subnet {
 	return tcpip.AddressWithPrefix{Address: address(p.Masked().Addr()), PrefixLen: p.Bits()}.Subnet()
 }
+
+// prefix and prefixOf translate from gVisor, without taking an IPv6 address for
+// the IPv4 address that it may contain.
+func prefix(p tcpip.AddressWithPrefix) netip.Prefix {
+	a, _ := netip.AddrFromSlice(p.Address.AsSlice())
+	return netip.PrefixFrom(a, p.PrefixLen)
+}
+
+func prefixOf(s tcpip.Subnet) netip.Prefix {
+	id := s.ID()
+	a, _ := netip.AddrFromSlice(id.AsSlice())
+	return netip.PrefixFrom(a, s.Prefix())
+}

@@ -35,11 +35,12 @@ const (
 	defaultConnsPerPeer = 4096
 	defaultBacklog      = 8 << 20
 	defaultBuffer       = 1 << 20
+	defaultName         = "host"
 )
 
 // validate checks the configuration and fills in its defaults.
 func (c *Config) validate() error {
-	setDefault(&c.Name, "host")
+	setDefault(&c.Name, defaultName)
 	setDefault(&c.Limits.Conns, defaultConns)
 	setDefault(&c.Limits.ConnsPerPeer, defaultConnsPerPeer)
 	setDefault(&c.Limits.Backlog, defaultBacklog)
@@ -81,15 +82,15 @@ func (i *Interface) validate(names map[string]bool) error {
 	}
 	names[i.Name] = true
 	least := bridge.MinMTU
+	if i.has6() {
+		least = header.IPv6MinimumMTU
+	}
 	for _, p := range i.Addrs {
 		if !p.IsValid() {
 			return fmt.Errorf("%w: interface %s: an address is invalid", ErrConfig, i.Name)
 		}
 		if a := p.Addr(); a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() {
 			return fmt.Errorf("%w: interface %s: %v is not an address of a host", ErrConfig, i.Name, a)
-		}
-		if p.Addr().Is6() {
-			least = header.IPv6MinimumMTU
 		}
 	}
 	for _, n := range i.Neighbors {
@@ -115,21 +116,29 @@ const loNIC = 1
 
 // iface is an interface of a host.
 type iface struct {
-	id     tcpip.NICID
-	name   string
-	dev    hal.Device
-	link   *bridge.Link
-	addrs  []netip.Prefix
-	auto   []netip.Addr // link-local addresses of gVisor's making
+	id   tcpip.NICID
+	name string
+	dev  hal.Device
+	link *bridge.Link
+
+	// What was configured.
+	addrs []netip.Prefix
+	mtu   int
+	has6  bool // there are addresses of IPv6, or will be
+
+	// Guarded by the turn.
+	dhcp   *client    // nil: addresses are not asked for
+	ra     advertised // by routers
+	auto   []autoAddr // of gVisor's making: link-local, and under advertised prefixes
 	groups groups
-	failed error // guarded by the turn
+	failed error
 }
 
 // build makes the stack and its interfaces.
 func (h *Host) build(cfg Config) error {
 	takeGVisorLog(cfg.Logger)
-	opts := h.stackOptions(cfg)
-	h.st = stack.New(opts)
+	secret := identifierSecret(cfg)
+	h.st = stack.New(h.stackOptions(cfg, secret))
 	h.chooseSettler(cfg)
 	if err := h.setTCPOptions(cfg); err != nil {
 		return err
@@ -138,35 +147,34 @@ func (h *Host) build(cfg Config) error {
 		return err
 	}
 	for i := range cfg.Interfaces {
-		if err := h.addInterface(cfg, tcpip.NICID(loNIC+1+i), cfg.Interfaces[i]); err != nil {
+		if err := h.addInterface(cfg, tcpip.NICID(loNIC+1+i), cfg.Interfaces[i], secret); err != nil {
 			return fmt.Errorf("interface %s: %w", cfg.Interfaces[i].Name, err)
 		}
 	}
-	h.dad.seal()
-	if err := h.setRoutes(cfg.Routes); err != nil {
+	h.readiness.seal()
+	if err := h.resolveRoutes(cfg.Routes); err != nil {
 		return err
 	}
+	h.reconfigure()
 	h.settle.Settle()
 	h.flush()
 	return nil
 }
 
-func (h *Host) stackOptions(cfg Config) stack.Options {
-	hasIPv6 := slices.ContainsFunc(cfg.Interfaces, func(i Interface) bool {
-		return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
-	})
-	h.dad.init(h.autoAddress)
+func (h *Host) stackOptions(cfg Config, secret []byte) stack.Options {
+	has6 := slices.ContainsFunc(cfg.Interfaces, func(i Interface) bool { return i.has6() })
 	h.acks.on, h.acks.ready = cfg.Acked && !cfg.Foreign, &h.ready
 	opts := stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{
-			ipv4.NewProtocol, arp.NewProtocol,
+			ipv4.NewProtocol, arp.NewProtocolWithOptions(arp.Options{DADConfigs: probes}),
 			ipv6.NewProtocolWithOptions(ipv6.Options{
-				AutoGenLinkLocal: hasIPv6,
-				NDPDisp:          &h.dad,
+				AutoGenLinkLocal: has6,
+				NDPDisp:          ndp{h},
+				NDPConfigs:       ipv6.NDPConfigurations{AutoGenAddressConflictRetries: idRetries},
 				DADConfigs:       stack.DefaultDADConfigurations(),
 				OpaqueIIDOpts: ipv6.OpaqueInterfaceIdentifierOptions{
 					NICNameFromID: func(id tcpip.NICID, name string) string { return name },
-					SecretKey:     h.identifierSecret(cfg),
+					SecretKey:     secret,
 				},
 			}),
 		},
@@ -184,9 +192,10 @@ func (h *Host) stackOptions(cfg Config) stack.Options {
 	return opts
 }
 
-// identifierSecret makes link-local addresses stable for a host and device and
-// opaque (RFC 7217), and so never those of the kernel when both share a MAC.
-func (h *Host) identifierSecret(cfg Config) []byte {
+// identifierSecret makes the addresses that a host makes itself stable for it and
+// its devices and opaque (RFC 7217), and so never those of the kernel when both
+// share a MAC.
+func identifierSecret(cfg Config) []byte {
 	sum := sha256.New()
 	fmt.Fprintln(sum, "ringtail link-local", cfg.Name)
 	for _, i := range cfg.Interfaces {
@@ -256,14 +265,14 @@ func (h *Host) addLoopback() error {
 	return nil
 }
 
-func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
+func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface, secret []byte) error {
 	link, err := bridge.New(i.Device, bridge.Options{
 		MTU: i.MTU, Backlog: cfg.Limits.Backlog, Admit: h.admit, Reasons: []string{dropConnections, dropUnresolved},
 	})
 	if err != nil {
 		return err
 	}
-	f := &iface{id: id, name: i.Name, dev: i.Device, link: link, addrs: i.Addrs}
+	f := &iface{id: id, name: i.Name, dev: i.Device, link: link, addrs: i.Addrs, mtu: i.MTU, has6: i.has6()}
 	h.interfaces = append(h.interfaces, f)
 	// What is ours is told to a shared device before any address answers.
 	if err := h.steer(f); err != nil {
@@ -273,82 +282,55 @@ func (h *Host) addInterface(cfg Config, id tcpip.NICID, i Interface) error {
 	if cfg.Foreign {
 		ep = foreignLink{link, h}
 	}
-	if err := h.st.CreateNICWithOptions(id, ep, stack.NICOptions{Name: i.Name}); err != nil {
+	h.expect(f, i)
+	if err := h.st.CreateNICWithOptions(id, ep, stack.NICOptions{Name: i.Name, Disabled: i.SLAAC}); err != nil {
 		return errno(err)
 	}
-	h.neighbors.addInterface(id, i.Addrs)
+	if i.SLAAC {
+		if err := h.hearRouters(id); err != nil {
+			return err
+		}
+	}
+	if err := h.addAddresses(f, i); err != nil {
+		return err
+	}
+	if i.DHCP {
+		f.dhcp = h.newClient(f, cfg, secret)
+	}
+	return nil
+}
+
+// expect notes what an interface needs to be ready.
+func (h *Host) expect(f *iface, i Interface) {
 	for _, p := range i.Addrs {
 		if p.Addr().Is6() {
-			h.dad.expect(id, p.Addr())
+			h.readiness.expect(want{nic: f.id, what: wantAddress, addr: p.Addr()})
 		}
-		if err := h.st.AddProtocolAddress(id, protocolAddress(p), stack.AddressProperties{}); err != nil {
+	}
+	if f.has6 {
+		h.readiness.expect(want{nic: f.id, what: wantLinkLocal})
+	}
+	if i.SLAAC {
+		h.readiness.expect(want{nic: f.id, what: wantAdvertised})
+	}
+	if i.DHCP {
+		h.readiness.expect(want{nic: f.id, what: wantLease})
+	}
+}
+
+// addAddresses gives an interface what was configured.
+func (h *Host) addAddresses(f *iface, i Interface) error {
+	for _, p := range i.Addrs {
+		if err := h.st.AddProtocolAddress(f.id, protocolAddress(p), stack.AddressProperties{}); err != nil {
 			return fmt.Errorf("address %v: %w", p, errno(err))
 		}
 	}
 	for _, n := range i.Neighbors {
-		if err := h.st.AddStaticNeighbor(id, protocolOf(n.Addr), address(n.Addr), tcpip.LinkAddress(n.MAC[:])); err != nil {
+		if err := h.st.AddStaticNeighbor(f.id, protocolOf(n.Addr), address(n.Addr), tcpip.LinkAddress(n.MAC[:])); err != nil {
 			return fmt.Errorf("neighbour %v: %w", n.Addr, errno(err))
 		}
 	}
 	return nil
-}
-
-func (h *Host) setRoutes(routes []Route) error {
-	table := []tcpip.Route{
-		{Destination: header.IPv4LoopbackSubnet, NIC: loNIC},
-		{Destination: header.IPv6Loopback.WithPrefix().Subnet(), NIC: loNIC},
-	}
-	for _, i := range h.interfaces {
-		for _, p := range i.addrs {
-			table = append(table, tcpip.Route{Destination: subnet(p), NIC: i.id})
-		}
-		if slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
-			table = append(table, tcpip.Route{Destination: header.IPv6LinkLocalPrefix.Subnet(), NIC: i.id})
-		}
-	}
-	// Groups leave by the first interface unless a route says otherwise.
-	if len(h.interfaces) > 0 {
-		table = append(table,
-			tcpip.Route{Destination: subnet(netip.MustParsePrefix("224.0.0.0/4")), NIC: h.interfaces[0].id},
-			tcpip.Route{Destination: subnet(netip.MustParsePrefix("ff00::/8")), NIC: h.interfaces[0].id})
-	}
-	for _, r := range routes {
-		i, err := h.routeInterface(r)
-		if err != nil {
-			return err
-		}
-		table = append(table, tcpip.Route{Destination: subnet(r.To), Gateway: address(r.Via), NIC: i.id})
-	}
-	h.st.SetRouteTable(table)
-	return nil
-}
-
-func (h *Host) routeInterface(r Route) (*iface, error) {
-	for _, i := range h.interfaces {
-		if r.Interface == i.name {
-			return i, nil
-		}
-		onLink := func(p netip.Prefix) bool { return p.Masked().Contains(r.Via) }
-		if r.Interface == "" && (!r.Via.IsValid() || slices.ContainsFunc(i.addrs, onLink)) {
-			return i, nil
-		}
-	}
-	if r.Interface != "" {
-		return nil, fmt.Errorf("%w: route to %v: there is no interface %q", ErrConfig, r.To, r.Interface)
-	}
-	if len(h.interfaces) > 0 && r.Via.IsLinkLocalUnicast() {
-		return h.interfaces[0], nil
-	}
-	return nil, fmt.Errorf("%w: route to %v: gateway %v is on no interface's link; give an address with its prefix", ErrConfig, r.To, r.Via)
-}
-
-func (h *Host) interfaceByName(name string) tcpip.NICID {
-	for _, i := range h.interfaces {
-		if i.name == name {
-			return i.id
-		}
-	}
-	return 0
 }
 
 // gVisor draws from its random sources under different locks.

@@ -70,7 +70,19 @@ type Interface struct {
 	// Addrs are the addresses of the interface, each with the prefix length of
 	// its link.
 	Addrs []netip.Prefix
-	// MTU lowers the device's. Zero: the device's own.
+	// DHCP asks the link's servers for an address of IPv4, beside those in
+	// Addrs, and for routes, name servers and the MTU. They know the host by
+	// its Name, the interface's name and the device's MAC together: hosts that
+	// share a MAC must have different names. A Name that was given is told to
+	// servers as the host's. When the host is closed the address is given back.
+	DHCP bool
+	// SLAAC listens to the link's routers: an address under every prefix that
+	// they advertise for that (RFC 4862), routes, name servers. The addresses
+	// are stable for a host and device and do not show the MAC (RFC 7217); for
+	// them too, hosts that share a MAC must have different names.
+	SLAAC bool
+	// MTU lowers the device's. Zero: the device's own. A DHCP server can lower
+	// it further.
 	MTU int
 	// Neighbors are stations of the link whose link address is known: they are
 	// not asked for, and nobody can claim their addresses.

@@ -32,14 +32,27 @@
 // until the device goes on. Receiving, acknowledgements and timers go on
 // meanwhile. Nothing is dropped for a full device below Limits.Backlog.
 //
+// # Addresses from the network
+//
+// An interface can ask for its address (Interface.DHCP) and listen to its routers
+// (Interface.SLAAC). Both are done within turns and on the host's clock: in a
+// simulation a lease of a day is renewed in no time. What the network says is to be
+// had from [Host.Leases], and [Host.Ready] waits for the first:
+//
+//	if err := h.Ready(ctx); err != nil {
+//		return err // "eth0: no DHCP server has answered (3 requests): …"
+//	}
+//	leases, changed := h.Leases()
+//
 // # Traps
 //
 // Op.Done runs within the turn: it may take note and wake, and must not call the
 // host. A host never logs to a global logger: pass one in Config. gVisor
 // itself has a global one, for the whole process, which the first host turns away
 // from standard error to the Logger of the latest host. A host that is
-// not closed keeps one goroutine and its devices.
+// not closed keeps one goroutine and its devices. An address that came from the
+// network can go again: sockets bound to it then reach nobody.
 //
-// What the host does not do yet: merge received segments (GRO), listen to
-// router advertisements, DHCP, forward packets between its interfaces.
+// What the host does not do yet: merge received segments (GRO), DHCPv6, forward
+// packets between its interfaces.
 package stack

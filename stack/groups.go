@@ -96,17 +96,10 @@ func (h *Host) countGroup(m membership, by int) error {
 	return h.steer(m.i)
 }
 
-// autoAddress is told of every link-local address that gVisor gives an
-// interface, before it answers.
-func (h *Host) autoAddress(id tcpip.NICID, a netip.Addr) {
-	for _, i := range h.interfaces {
-		if i.id != id {
-			continue
-		}
-		i.auto = append(i.auto, a)
-		if err := h.steer(i); err != nil {
-			h.log.Warn("the device cannot be told of an address", "host", h.name, "interface", i.name, "addr", a, "err", err)
-		}
+// resteer is steer where nobody could do better than take note of a failure.
+func (h *Host) resteer(i *iface) {
+	if err := h.steer(i); err != nil {
+		h.log.Warn("the device cannot be told what is ours", "host", h.name, "interface", i.name, "err", err)
 	}
 }
 
@@ -127,7 +120,18 @@ func (h *Host) steer(i *iface) error {
 	for _, p := range i.addrs {
 		l.Addrs = append(l.Addrs, p.Addr().Unmap())
 	}
-	l.Addrs = append(l.Addrs, i.auto...)
+	for _, a := range i.auto {
+		l.Addrs = append(l.Addrs, a.Addr())
+	}
+	if c := i.dhcp; c != nil {
+		l.DHCP = c.open
+		if c.bound != nil {
+			l.Addrs = append(l.Addrs, c.bound.Addr.Addr())
+		}
+		if c.candidate.IsValid() {
+			l.Addrs = append(l.Addrs, c.candidate)
+		}
+	}
 	for _, a := range l.Addrs {
 		if a.Is4() {
 			wanted[allSystems]++

@@ -1,12 +1,10 @@
 package stack
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,10 +43,12 @@ type Host struct {
 	received  atomic.Bool // the devices are to be looked at
 	waiting   atomic.Bool // packets wait for a device to become writable
 	neighbors neighbors
-	dad       dad
+	readiness readiness
+	leases    leases
 	acks      acks
 	silence   silence
 	drain     drain
+	changed   atomic.Bool // the network has said something that reconfigure has to see to
 
 	turn    sync.Mutex
 	turns   atomic.Uint64
@@ -62,6 +62,7 @@ type Host struct {
 	sink    sink              // of the read under way
 	source  source            // of the write under way
 	to      tcpip.FullAddress // of the write under way
+	routes  []tcpip.Route     // those that were configured
 }
 
 var (
@@ -71,7 +72,7 @@ var (
 
 // New makes a host and takes its devices over: it closes them when it is closed,
 // also if New fails. Addresses of IPv6 take about a second to be checked for
-// duplicates; see Ready.
+// duplicates, and those from the network come later still; see Ready.
 func New(cfg Config) (*Host, error) {
 	h, err := newHost(cfg)
 	if err != nil {
@@ -102,6 +103,7 @@ func newHost(cfg Config) (*Host, error) {
 		owned: make(chan struct{}), ended: make(chan struct{}), sockets: map[uint64]*socket{},
 	}
 	h.role.init()
+	h.readiness.init()
 	now := time.Now
 	if cfg.Sim != nil {
 		now = cfg.Sim.Now
@@ -134,20 +136,6 @@ func (h *Host) do(f func()) {
 	h.help()
 }
 
-// Ready waits until the host's addresses are known to be its own alone, and can
-// be used (duplicate address detection, RFC 4862 section 5.4). It fails if one
-// of them belongs to somebody else.
-func (h *Host) Ready(ctx context.Context) error {
-	select {
-	case <-h.dad.done:
-		return h.dad.result()
-	case <-h.ended:
-		return net.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // fail notes that a device has failed: it is not asked again, connections over
 // it will time out, and operators are told.
 func (h *Host) fail(i *iface, err error) {
@@ -172,8 +160,8 @@ func (h *Host) abort(err error) {
 }
 
 // Close ends the host: pending ops complete with net.ErrClosed, connections are
-// reset, the devices are closed. When it returns no goroutine of the host is
-// left. It is idempotent.
+// reset, leases are given back, the devices are closed. When it returns no
+// goroutine of the host is left. It is idempotent.
 func (h *Host) Close() error {
 	h.turn.Lock()
 	if h.closed {
@@ -226,6 +214,13 @@ func (h *Host) shut() {
 			t.Abort() // not ours, but made through package gvisorlink
 		}
 	}
+	for _, i := range h.interfaces {
+		if i.dhcp != nil {
+			i.dhcp.stop()
+		}
+	}
+	h.leases.set(nil)
+	h.changed.Store(false)
 	h.settle.Settle()
 	h.settle.Close()
 	h.settle = unsettled{}

@@ -20,8 +20,7 @@ type neighbors struct {
 	mu         sync.Mutex
 	unresolved map[neighbor]bool // their link address is being asked for
 	resolved   map[neighbor]bool // packets can go there at once
-	nics       []tcpip.NICID
-	prefixes   []netip.Prefix // on-link
+	links      []link
 	// promised are next hops that were let in and that the stack may not have
 	// begun to resolve: the answers to a burst are written when TCP settles.
 	promised map[netip.Addr]bool
@@ -71,13 +70,23 @@ func (n *neighbors) note(id tcpip.NICID, e stack.NeighborEntry) {
 	}
 }
 
-func (n *neighbors) addInterface(id tcpip.NICID, addrs []netip.Prefix) {
+// A link is what is on the link of an interface.
+type link struct {
+	nic      tcpip.NICID
+	prefixes []netip.Prefix
+}
+
+// setPrefixes notes which prefixes are on the link of an interface now.
+func (n *neighbors) setPrefixes(id tcpip.NICID, prefixes []netip.Prefix) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.nics = append(n.nics, id)
-	for _, p := range addrs {
-		n.prefixes = append(n.prefixes, p.Masked())
+	for k := range n.links {
+		if n.links[k].nic == id {
+			n.links[k].prefixes = prefixes
+			return
+		}
 	}
+	n.links = append(n.links, link{id, prefixes})
 }
 
 // mayResolve reports whether a packet to a may be sent, as far as next hops go:
@@ -100,8 +109,8 @@ func (n *neighbors) mayResolve(a netip.Addr) bool {
 }
 
 func (n *neighbors) isResolved(a netip.Addr) bool {
-	for _, id := range n.nics {
-		if n.resolved[neighbor{id, address(a)}] {
+	for _, l := range n.links {
+		if n.resolved[neighbor{l.nic, address(a)}] {
 			return true
 		}
 	}
@@ -112,9 +121,11 @@ func (n *neighbors) onLink(a netip.Addr) bool {
 	if a.IsMulticast() {
 		return false
 	}
-	for _, p := range n.prefixes {
-		if p.Contains(a) {
-			return true
+	for _, l := range n.links {
+		for _, p := range l.prefixes {
+			if p.Contains(a) {
+				return true
+			}
 		}
 	}
 	return a.IsLinkLocalUnicast()

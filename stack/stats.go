@@ -42,7 +42,7 @@ type Stats struct {
 // InterfaceStats are those of one interface.
 type InterfaceStats struct {
 	Name      string         `json:"name"`
-	Addrs     []netip.Prefix `json:"addrs"`
+	Addrs     []netip.Prefix `json:"addrs"` // without the link-local ones that the host makes
 	Driver    string         `json:"driver"`
 	Mode      string         `json:"mode,omitempty"`
 	MAC       string         `json:"mac"`
@@ -58,7 +58,9 @@ type InterfaceStats struct {
 	// Backlog is how many bytes wait for the device.
 	Backlog   int             `json:"backlog"`
 	Neighbors []NeighborStats `json:"neighbors"`
-	Failure   string          `json:"failure,omitempty"`
+	// DHCP is that of an interface with a DHCP client.
+	DHCP    *DHCPStats `json:"dhcp,omitempty"`
+	Failure string     `json:"failure,omitempty"`
 }
 
 // NeighborStats is a station on an interface's link.
@@ -165,13 +167,16 @@ func (h *Host) Stats() Stats {
 func (i *iface) stats() InterfaceStats {
 	info, st := i.dev.Info(), hal.StatsOf(i.dev)
 	s := InterfaceStats{
-		Name: i.name, Addrs: i.addrs, Driver: info.Driver, Mode: info.Mode, MAC: info.MAC.String(),
+		Name: i.name, Addrs: i.prefixes(), Driver: info.Driver, Mode: info.Mode, MAC: info.MAC.String(),
 		MTU: int(i.link.MTU()), Link: info.Link.String(),
 		RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes,
 		Drops: i.link.Drops(), Backlog: i.link.Backlog(),
 	}
 	for reason, n := range st.Drops {
 		s.Drops[reason] += n
+	}
+	if i.dhcp != nil {
+		s.DHCP = i.dhcp.stats()
 	}
 	if i.failed != nil {
 		s.Failure = i.failed.Error()

@@ -100,7 +100,8 @@ func (h *Host) unattended() bool { return h.role.isClosed() && h.mailbox.count.L
 // needsTurn reports whether a turn would find something to do. It is called
 // without the turn, by goroutines that are about to give up on it.
 func (h *Host) needsTurn() bool {
-	return h.received.Load() || h.mailbox.count.Load() > 0 || h.ready.some.Load() || h.clock.next() <= h.clock.nanos()
+	return h.received.Load() || h.mailbox.count.Load() > 0 || h.ready.some.Load() || h.changed.Load() ||
+		h.clock.next() <= h.clock.nanos()
 }
 
 // runTurn is the turn: receive, settle, run timers and ops, serve sockets,
@@ -118,6 +119,9 @@ func (h *Host) runTurn() {
 	if h.clock.run(turnTimers) {
 		h.settle.Settle()
 		h.heed()
+	}
+	if h.changed.Swap(false) {
+		h.reconfigure()
 	}
 	h.runTasks()
 	h.settle.Settle()

@@ -176,7 +176,17 @@ func (o *opening) create() error {
 	} else {
 		unix.Close(fd)
 	}
-	ifce, err := o.newByWater()
+	// No process is started until water's descriptor is closed: it would keep the
+	// interface busy, for good, since water leaves it open for others, or at
+	// least from its fork to its exec.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	ifce, err := water.New(water.Config{
+		DeviceType: water.TAP,
+		PlatformSpecificParams: water.PlatformSpecificParams{
+			Name: o.Name, Persist: true, MultiQueue: o.Queues > 1,
+		},
+	})
 	if err != nil {
 		return fmt.Errorf("creating interface %s: %w", o.Name, err)
 	}
@@ -190,27 +200,6 @@ func (o *opening) create() error {
 		err = errors.Join(err, onDescriptor(ifce, func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 0) }))
 	}
 	return err
-}
-
-// newByWater holds off new processes until the descriptor, which water leaves
-// open for them, is close-on-exec: they would keep the interface busy.
-func (o *opening) newByWater() (*water.Interface, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	ifce, err := water.New(water.Config{
-		DeviceType: water.TAP,
-		PlatformSpecificParams: water.PlatformSpecificParams{
-			Name: o.Name, Persist: true, MultiQueue: o.Queues > 1,
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := onDescriptor(ifce, func(fd int) error { unix.CloseOnExec(fd); return nil }); err != nil {
-		ifce.Close()
-		return nil, err
-	}
-	return ifce, nil
 }
 
 // onDescriptor calls f with the descriptor of a water interface.

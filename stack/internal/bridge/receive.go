@@ -17,6 +17,10 @@ type receiver struct {
 	headers offload.Headers // of the packet under way
 	cut     offload.Cutter
 	pieces  [][]byte
+
+	taker    func(Datagram) // see Take
+	port     uint16
+	datagram []byte // the memory of the last one
 }
 
 // rxBurst is how many frames are asked for at a time.
@@ -75,6 +79,9 @@ func (l *Link) deliver(d stack.NetworkDispatcher, chain []hal.Frame) {
 	}
 	if h.Version != 0 && offload.Verify(chain) == offload.Bad {
 		l.drops.add("rx-bad-checksum")
+		return
+	}
+	if l.take(chain) {
 		return
 	}
 	if l.admit != nil {
