@@ -29,6 +29,12 @@ type Config struct {
 	Addrs    []netip.Prefix
 	Gateways []netip.Addr
 
+	// DHCP and SLAAC get addresses from the network, beside Addrs: one of IPv4
+	// from a DHCP server, those of IPv6 from what routers advertise. They bring
+	// routes and, if Names has no servers, name servers too. Hosts that share a
+	// link address need different Names. See [stack.Interface].
+	DHCP, SLAAC bool
+
 	// MTU is the length, in bytes, of the longest IP packet. Zero: the
 	// device's.
 	MTU int
@@ -90,13 +96,16 @@ func (c *Config) validate() (wrap.Faults, error) {
 		return faults, err
 	case strings.HasPrefix(c.HAL, "kernel:"):
 		return faults, fmt.Errorf("kernel: is not built yet: %w", hal.ErrNotSupported)
-	case c.HAL == "" && (len(c.Addrs) > 0 || len(c.Gateways) > 0 || c.MTU != 0 || c.Faults != "" || c.Pcap != ""):
+	case c.HAL == "" && (c.hasAddr() || len(c.Gateways) > 0 || c.MTU != 0 || c.Faults != "" || c.Pcap != ""):
 		return faults, errors.New("which device? the host has none (Config.HAL, --hal): name one, as in tap:rt0?host=10.77.0.1/24 or loopback:lan")
-	case c.HAL != "" && len(c.Addrs) == 0:
-		return faults, errors.New("which address? the host has none on its device (Config.Addrs, --addr): give it one, as in 10.77.0.2/24 or fd00::2/64")
+	case c.HAL != "" && !c.hasAddr():
+		return faults, errors.New("which address? the host has none on its device (Config.Addrs, --addr): give it one, as in 10.77.0.2/24 or fd00::2/64, or have it ask for one: dhcp, slaac")
 	}
 	return faults, c.validateGateways()
 }
+
+// hasAddr reports whether the host is to have an address on its device.
+func (c *Config) hasAddr() bool { return len(c.Addrs) > 0 || c.DHCP || c.SLAAC }
 
 func (c *Config) validateGateways() error {
 	families := map[bool]netip.Addr{}

@@ -1,6 +1,7 @@
 package ringtail
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -10,7 +11,8 @@ import (
 // RegisterFlags makes flags of fs for the fields of c that an operator decides:
 //
 //	--hal tap:rt0?host=10.77.0.1/24   the device
-//	--addr 10.77.0.2/24               an address of the host; repeatable, or 10.77.0.2/24,fd00::2/64
+//	--addr 10.77.0.2/24               an address of the host; repeatable, or 10.77.0.2/24,fd00::2/64;
+//	                                  dhcp and slaac ask the network for one
 //	--gateway 10.77.0.1               a default router, as --addr
 //	--name, --mtu, --max-conns, --max-conns-per-peer, --rack
 //	--faults, --seed, --pcap          for tries
@@ -27,7 +29,7 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) { c.RegisterFlagsWithPrefix("",
 func (c *Config) RegisterFlagsWithPrefix(prefix string, fs *flag.FlagSet) {
 	fs.StringVar(&c.HAL, prefix+"hal", c.HAL, "the device, by a `spec` driver:target?key=value&… (see ringtail drivers)")
 	fs.StringVar(&c.Name, prefix+"name", c.Name, "the host's `name` in logs and statistics")
-	fs.Var(newAddrFlag(c), prefix+"addr", "an `address` of the host with the prefix length of its link; repeatable")
+	fs.Var(&addrFlag{c: c}, prefix+"addr", "an `address` of the host with the prefix length of its link, or dhcp, or slaac; repeatable")
 	fs.Var(newList(&c.Gateways, netip.ParseAddr, "10.77.0.1 or fd00::1"), prefix+"gateway",
 		"a default `router`; one for each of IPv4 and IPv6")
 	fs.IntVar(&c.MTU, prefix+"mtu", c.MTU, "longest IP packet in `bytes` (default: the device's)")
@@ -90,10 +92,52 @@ func newList[T fmt.Stringer](values *[]T, parse func(string) (T, error), want st
 	return &listFlag[T]{values: values, parse: parse, want: want}
 }
 
-// newAddrFlag returns the flag of a host's addresses, all forms of which are
-// understood here.
-func newAddrFlag(c *Config) flag.Value {
-	return newList(&c.Addrs, netip.ParsePrefix, "10.77.0.2/24 or fd00::2/64")
+// An addrFlag is the flag of a host's addresses, all forms of which are understood
+// here.
+type addrFlag struct {
+	c    *Config
+	used bool
+}
+
+// Set implements [flag.Value].
+func (a *addrFlag) Set(text string) error {
+	after := *a.c
+	if !a.used {
+		after.Addrs, after.DHCP, after.SLAAC = nil, false, false
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		switch part = strings.TrimSpace(part); part {
+		case "dhcp":
+			after.DHCP = true
+		case "slaac":
+			after.SLAAC = true
+		default:
+			p, err := netip.ParsePrefix(part)
+			if err != nil {
+				return errors.New("want 10.77.0.2/24, fd00::2/64, dhcp or slaac")
+			}
+			after.Addrs = append(after.Addrs, p)
+		}
+	}
+	a.c.Addrs, a.c.DHCP, a.c.SLAAC, a.used = after.Addrs, after.DHCP, after.SLAAC, true
+	return nil
+}
+
+func (a *addrFlag) String() string {
+	if a == nil || a.c == nil {
+		return ""
+	}
+	var texts []string
+	for _, p := range a.c.Addrs {
+		texts = append(texts, p.String())
+	}
+	if a.c.DHCP {
+		texts = append(texts, "dhcp")
+	}
+	if a.c.SLAAC {
+		texts = append(texts, "slaac")
+	}
+	return strings.Join(texts, ",")
 }
 
 // Set implements [flag.Value].

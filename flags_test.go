@@ -37,6 +37,13 @@ func TestFlagsAndEnvironment(t *testing.T) {
 			want:    ringtail.Config{HAL: "loopback:x", Addrs: prefixes("10.0.0.1/24"), MTU: 1400, Acked: true},
 		},
 		{
+			name:    "addresses from the network",
+			program: ringtail.Config{SLAAC: true},
+			env:     env{"RINGTAIL_ADDR": "slaac, 10.0.0.2/24"},
+			args:    "--addr dhcp --addr fd00::2/64",
+			want:    ringtail.Config{DHCP: true, Addrs: prefixes("fd00::2/64")},
+		},
+		{
 			name: "all flags",
 			args: "--hal loopback:x --name n --addr 10.0.0.1/24 --addr fd00::1/64 --gateway 10.0.0.2,fd00::2 --mtu 1400 " +
 				"--max-conns 5 --max-conns-per-peer 4 --rack --faults drop=1% --seed 7 --pcap f --verbose",

@@ -33,6 +33,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/ringtail-net/ringtail/api"
@@ -44,6 +46,7 @@ import (
 
 // A Host is a running host. All methods are safe for concurrent use.
 type Host struct {
+	addrs []netip.Prefix // configured
 	stack *stack.Host
 	lib   *api.LibOS
 	pcap  func() error // closes the capture, once; nil: there is none
@@ -64,14 +67,14 @@ func open(c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{}
+	h := &Host{addrs: slices.Clone(c.Addrs)}
 	config := c.stackConfig()
 	if c.HAL != "" {
 		dev, err := h.openDevice(c, faults)
 		if err != nil {
 			return nil, errors.Join(err, h.closePcap())
 		}
-		config.Interfaces = []stack.Interface{{Device: dev, Addrs: c.Addrs, MTU: c.MTU}}
+		config.Interfaces = []stack.Interface{{Device: dev, Addrs: c.Addrs, DHCP: c.DHCP, SLAAC: c.SLAAC, MTU: c.MTU}}
 	}
 	if h.stack, err = stack.New(config); err != nil { // it has closed the device
 		return nil, errors.Join(err, h.closePcap())
@@ -120,10 +123,22 @@ func (h *Host) closePcap() error {
 	return h.pcap()
 }
 
-// Ready waits until the host's addresses are known to be its own alone and can
-// be used, which takes about a second with IPv6 (duplicate address detection, RFC
-// 4862). It fails if another host has one of them.
+// Ready waits until the host's addresses are there, are known to be its own alone,
+// and can be used: with IPv6 (duplicate address detection, RFC 4862) and with DHCP
+// that takes a second or more. It fails if another host has one of them; if ctx
+// ends its error says what was missing.
 func (h *Host) Ready(ctx context.Context) error { return h.stack.Ready(ctx) }
+
+// Addrs returns the addresses of the host on its device as they are now: those
+// that were configured, and then those that the network has given.
+func (h *Host) Addrs() []netip.Prefix {
+	addrs := slices.Clone(h.addrs)
+	leases, _ := h.stack.Leases()
+	for _, l := range leases {
+		addrs = append(addrs, l.Addrs...)
+	}
+	return addrs
+}
 
 // LibOS returns the queue face.
 func (h *Host) LibOS() *api.LibOS { return h.lib }

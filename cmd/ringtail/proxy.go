@@ -141,7 +141,7 @@ func (p *proxyRun) run(ctx context.Context, flags *hostFlags) error {
 		}
 		return errors.Join(busyPort(err), closeHost(p.con, host))
 	}
-	p.sayReady(px, flags)
+	p.sayReady(px, host)
 	err = p.serve(ctx, px)
 	return errors.Join(err, p.stop(px, host))
 }
@@ -178,7 +178,7 @@ func (p *proxyRun) stop(px *proxy.Proxy, host *ringtail.Host) error {
 	return errors.Join(err, p.write("end", px), closeHost(p.con, host))
 }
 
-func (p *proxyRun) sayReady(px *proxy.Proxy, flags *hostFlags) {
+func (p *proxyRun) sayReady(px *proxy.Proxy, host *ringtail.Host) {
 	if p.asJSON {
 		p.write("ready", px)
 	}
@@ -189,7 +189,7 @@ func (p *proxyRun) sayReady(px *proxy.Proxy, flags *hostFlags) {
 		}
 		fmt.Fprintf(p.con.err, "%s: %s/%s to %s\n", s.Kind, s.Network, s.Listen, target)
 	}
-	fmt.Fprintf(p.con.err, "ready: %s, proxy\n", join(flags.cfg.Addrs))
+	fmt.Fprintf(p.con.err, "ready: %s, proxy\n", join(host.Addrs()))
 }
 
 // proxyEvent is a line of --json.

@@ -55,7 +55,7 @@ func serve(ctx context.Context, con console, flags *hostFlags, face string) erro
 		return err
 	}
 	s := services.New(services.Config{Stats: host.Stats, Logger: flags.cfg.Logger})
-	ready := func() { fmt.Fprintf(con.err, "ready: %s, %s face\n", join(flags.cfg.Addrs), face) }
+	ready := func() { fmt.Fprintf(con.err, "ready: %s, %s face\n", join(host.Addrs()), face) }
 	if face == "net" {
 		err = s.ServeNet(ctx, host.Net(), ready)
 	} else {

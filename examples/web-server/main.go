@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := host.Ready(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "ready:", cfg.Addrs)
+	fmt.Fprintln(out, "ready:", host.Addrs())
 
 	server := &http.Server{Handler: site()}
 	served := make(chan error, 1)
