@@ -58,8 +58,8 @@ func (d *datagrams) run() error {
 	}
 }
 
-// isEcho reports whether an error of a read is about a datagram that was sent
-// before: an ICMP error.
+// isEcho reports whether an error of a read or a write is about a datagram that was
+// sent before: an ICMP error.
 func isEcho(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
 }
@@ -121,6 +121,9 @@ func (f *flow) pass() error {
 		case b := <-f.queue:
 			conn.SetReadDeadline(p.deadline(p.cfg.Idle)) // fails only once conn is closed
 			n, err := conn.Write(b)
+			if isEcho(err) {
+				n, err = conn.Write(b)
+			}
 			f.d.count.toTarget.Add(uint64(n))
 			if err != nil {
 				f.d.count.dropped.Add(1)

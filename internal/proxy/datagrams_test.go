@@ -66,11 +66,12 @@ func TestIdleFlow(t *testing.T) {
 	b.serveEchoes(b.far.Net(), "10.0.0.2:7")
 	p := b.start(Config{Idle: 20 * time.Millisecond, Forward: []Route{{"udp", "127.0.0.1:0", "10.0.0.2:7"}}})
 	c := b.dial(Kernel, "udp", at(p, 0))
-	for range 2 {
-		ask(t, c, "x")
+	for n := range uint64(2) {
+		io.WriteString(c, "x")
+		waitUntil(t, "a flow", func() bool { return p.Stats()[0].Total == n+1 })
 		waitUntil(t, "silence", func() bool { return p.Stats()[0].Open == 0 })
 	}
-	if s := p.Stats()[0]; s.Total < 2 || s.Failed != 0 {
+	if s := p.Stats()[0]; s.Failed != 0 || s.Dropped != 0 || s.ToTarget != 2 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -92,6 +93,17 @@ func TestDatagramsNowhere(t *testing.T) {
 	if s := p.Stats(); s[0].Failed != 0 || s[1].Failed != 1 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// Who was not there is served once it is.
+func TestDatagramsBeforeTheTarget(t *testing.T) {
+	b := newBed(t)
+	p := b.start(Config{Forward: []Route{{"udp", "127.0.0.1:0", "10.0.0.2:7"}}})
+	c := b.dial(Kernel, "udp", at(p, 0))
+	io.WriteString(c, "nobody is there")
+	waitUntil(t, "a datagram on its way", func() bool { return p.Stats()[0].ToTarget > 0 })
 	b.serveEchoes(b.far.Net(), "10.0.0.2:7")
-	ask(t, b.dial(Kernel, "udp", at(p, 0)), "x")
+	if got := ask(t, c, "x"); !strings.Contains(got, " 10.0.0.1:") {
+		t.Errorf("the answer is %q", got)
+	}
 }
