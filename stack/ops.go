@@ -109,6 +109,7 @@ func (s *socket) execute(op *api.Op) {
 		finish(op, syscall.EAFNOSUPPORT) // gVisor has several numbers for it, or none
 		return
 	}
+	s.established() // it may be, and the socket not served yet
 	switch op.Kind {
 	case api.KindRead:
 		s.start(&s.reads, op, s.read)

@@ -31,7 +31,7 @@ type socket struct {
 	passive netip.Addr // of an accepted connection: the peer, for the limits
 	joined  map[membership]bool
 	peer    netip.Addr // of a connected datagram socket
-	dialed  bool       // a connection has been started
+	dialed  bool       // a handshake has been started, and no connect has told yet how it went
 	failure error      // what ended the socket while it was open: its device is gone
 	linked  bool       // a stream that is, or was, connected
 	stalled bool       // in h.stalled: writes wait for the transmit backlog
@@ -94,6 +94,7 @@ func (s *socket) serve() {
 	if s.closed || s.failure != nil {
 		return
 	}
+	s.established()
 	s.progress(&s.connects, s.connected)
 	s.progress(&s.accepts, s.accept)
 	s.progress(&s.reads, s.read)
