@@ -17,7 +17,7 @@ func (s *socket) connect(op *api.Op) {
 		finish(op, syscall.EISCONN) // gVisor would say so from the second time on
 	case s.listening():
 		finish(op, syscall.EOPNOTSUPP)
-	case s.connects.head != nil, s.dialed && s.connecting():
+	case s.connects.Len() > 0, s.dialed && s.connecting():
 		finish(op, syscall.EALREADY)
 	default:
 		s.start(&s.connects, op, s.connected)

@@ -26,7 +26,7 @@ type socket struct {
 	wq      *waiter.Queue
 	entry   waiter.Entry
 
-	reads, writes, accepts, connects opList
+	reads, writes, accepts, connects api.OpList
 
 	passive netip.Addr // of an accepted connection: the peer, for the limits
 	joined  map[membership]bool
@@ -103,12 +103,12 @@ func (s *socket) serve() {
 }
 
 // progress tries the ops of a list in order and completes those that are done.
-func (s *socket) progress(l *opList, try func(*api.Op) (done bool)) {
-	for op := l.head; op != nil && !s.closed; op = l.head {
+func (s *socket) progress(l *api.OpList, try func(*api.Op) (done bool)) {
+	for op := l.Front(); op != nil && !s.closed; op = l.Front() {
 		if !try(op) {
 			return
 		}
-		l.pop()
+		l.Pop()
 		s.complete(op)
 	}
 }
@@ -124,12 +124,12 @@ func (s *socket) complete(op *api.Op) {
 
 // start tries an op at once if none of its list waits before it, and parks it
 // otherwise.
-func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
-	if l.head == nil && try(op) {
+func (s *socket) start(l *api.OpList, op *api.Op, try func(*api.Op) (done bool)) {
+	if l.Len() == 0 && try(op) {
 		s.complete(op)
 		return
 	}
-	l.push(op)
+	l.Push(op)
 }
 
 func (s *socket) read(op *api.Op) bool {
@@ -390,14 +390,13 @@ func (s *socket) abort(err error) {
 func (s *socket) end(err error) {
 	s.ledger.fail(err)
 	for _, l := range s.lists() {
-		for op := l.head; op != nil; op = l.head {
-			l.pop()
+		for op := l.Pop(); op != nil; op = l.Pop() {
 			finish(op, err)
 		}
 	}
 }
 
 // lists returns the lists of waiting ops.
-func (s *socket) lists() [4]*opList {
-	return [...]*opList{&s.connects, &s.accepts, &s.reads, &s.writes}
+func (s *socket) lists() [4]*api.OpList {
+	return [...]*api.OpList{&s.connects, &s.accepts, &s.reads, &s.writes}
 }

@@ -147,7 +147,7 @@ func (h *Host) Stats() Stats {
 		sock := h.sockets[n]
 		s.Conns = append(s.Conns, sock.stats())
 		for _, l := range sock.lists() {
-			s.Waiting += l.len()
+			s.Waiting += l.Len()
 		}
 	}
 	for _, i := range h.interfaces {
@@ -211,7 +211,7 @@ func (s *socket) stats() ConnStats {
 	if n, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil {
 		c.RecvQueue = n
 	}
-	for op := s.writes.head; op != nil; op = op.Next {
+	for op := range s.writes.All() {
 		for _, b := range op.Bufs {
 			c.WritePending += len(b)
 		}
@@ -255,14 +255,6 @@ func (h *Host) protocolStats(s *Stats) {
 		In: st.UDP.PacketsReceived.Value(), Out: st.UDP.PacketsSent.Value(),
 		UnknownPort: st.UDP.UnknownPortErrors.Value(), BufferFull: st.UDP.ReceiveBufferErrors.Value(),
 	}
-}
-
-func (l *opList) len() int {
-	n := 0
-	for op := l.head; op != nil; op = op.Next {
-		n++
-	}
-	return n
 }
 
 func (n *neighbors) count() int {
