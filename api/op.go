@@ -121,7 +121,11 @@ type Op struct {
 	// User is for the face: what Done needs to know.
 	User any
 
-	place node[Op] // in an OpList of the transport that holds the op
+	// Mark is for the transport that holds the op: a number of its own, such
+	// as where in a stream a write ends.
+	Mark int64
+
+	place node[Op] // in an OpList of that transport
 	gen   atomic.Uint64
 }
 
@@ -185,7 +189,7 @@ func (o *Op) reset() {
 	o.gen.Add(1)
 	o.Request = Request{} // one by one: both at once takes the way over the stack
 	o.Result = Result{}
-	o.Done, o.User = nil, nil
+	o.Done, o.User, o.Mark = nil, nil, 0
 }
 
 // Ticket returns the name by which this use of the op can be cancelled. Take it

@@ -26,6 +26,16 @@ func soon(t *testing.T, what string, f func()) {
 	}
 }
 
+// eventually waits for what another goroutine brings about.
+func eventually(t *testing.T, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not come about")
+		}
+	}
+}
+
 // Whose op is cancelled does not wait for a search among those of the others.
 func TestCancelOfMany(t *testing.T) {
 	h, err := New(Config{})
@@ -48,10 +58,5 @@ func TestCancelOfMany(t *testing.T) {
 			h.Cancel(tickets[len(tickets)-1-i], syscall.ECANCELED)
 		}
 	})
-	for end := time.Now().Add(patience); done.Load() < int64(len(tickets)) && time.Now().Before(end); {
-		time.Sleep(time.Millisecond) // the last of them may be left to the host's own goroutine
-	}
-	if n := done.Load(); n != int64(len(tickets)) {
-		t.Errorf("%d of %d ops are complete", n, len(tickets))
-	}
+	eventually(t, func() bool { return done.Load() == int64(len(tickets)) }) // the last may be left to the host's own goroutine
 }
