@@ -54,6 +54,7 @@ type Host struct {
 	closed  bool
 	numbers uint64
 	sockets map[uint64]*socket
+	lingers api.OpList // closes that wait
 	peers   peers
 	sink    sink              // of the read under way
 	source  source            // of the write under way
@@ -164,6 +165,9 @@ func (h *Host) abort(err error) {
 	for _, n := range numbers {
 		h.sockets[n].abort(err)
 	}
+	for op := range h.lingers.All() {
+		op.Sock.(*socket).ep.Abort() // which ends its close
+	}
 }
 
 // Close ends the host: pending ops complete with net.ErrClosed, connections are
@@ -212,6 +216,7 @@ func (h *Host) shut() {
 		s.ep.Abort()
 		s.close()
 	}
+	h.endLingers(net.ErrClosed)
 	h.settle.Settle()
 	h.settle.Close()
 	h.settle = unsettled{}

@@ -44,6 +44,10 @@ func (h *Host) cancel(t api.Ticket, cause error) {
 	if !ok {
 		return
 	}
+	if s.linger.op == op {
+		s.endLinger(cause)
+		return
+	}
 	if s.ledger.remove(op) {
 		finish(op, cause)
 		return
@@ -101,8 +105,7 @@ func (s *socket) execute(op *api.Op) {
 	case api.KindJoin, api.KindLeave:
 		finish(op, s.membership(op))
 	case api.KindClose:
-		s.close()
-		finish(op, nil)
+		s.executeClose(op)
 	default:
 		finish(op, syscall.EINVAL)
 	}

@@ -38,6 +38,7 @@ type socket struct {
 	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
 	ledger  *ledger // of a stream whose writes wait for acknowledgements
+	linger  lingering
 }
 
 var _ api.Socket = (*socket)(nil)
@@ -91,7 +92,11 @@ func (h *Host) open(op *api.Op) {
 
 // serve lets waiting ops get on, each list from its head until one has to wait.
 func (s *socket) serve() {
-	if s.closed || s.failure != nil {
+	if s.closed {
+		s.lingered()
+		return
+	}
+	if s.failure != nil {
 		return
 	}
 	s.established()

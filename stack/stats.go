@@ -142,6 +142,7 @@ func (h *Host) Stats() Stats {
 	s.Sockets = len(h.sockets)
 	h.peers.sweep()
 	s.PeerConns = h.peers.total
+	s.Waiting = h.lingers.Len()
 	s.Conns = make([]ConnStats, 0, len(h.sockets))
 	for _, n := range slices.Sorted(maps.Keys(h.sockets)) {
 		sock := h.sockets[n]
