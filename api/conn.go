@@ -42,7 +42,7 @@ func (e *endpoint) run(d *deadline, c *call) error {
 
 // Close ends the connection, and every pending call with [net.ErrClosed].
 // Written bytes are still sent, in the background; with SetLinger above zero it
-// waits for that, as long as it was told.
+// waits until the peer has acknowledged them, as long as it was told.
 func (e *endpoint) Close() error {
 	if e.closed.Swap(true) {
 		return e.fail("close", "close", net.ErrClosed)
@@ -174,8 +174,9 @@ func (c *Conn) shutdown(how Shut) error {
 // SetNoDelay says whether small segments leave at once. They do by default.
 func (c *Conn) SetNoDelay(on bool) error { return c.SetOption(NoDelay(on)) }
 
-// SetLinger says what Close does with unsent bytes: see [Linger]. The unit is
-// seconds, as in package net.
+// SetLinger says what Close does with bytes that the peer has not acknowledged:
+// see [Linger]. The unit is seconds, as in package net, whose Close on Linux does
+// the same.
 func (c *Conn) SetLinger(sec int) error { return c.SetOption(Linger(time.Duration(sec) * time.Second)) }
 
 // SetKeepAlive turns probes of an idle connection on or off.

@@ -96,7 +96,7 @@ func (m *memory) Cancel(t Ticket, cause error) {
 		return
 	}
 	q, ok := op.Sock.(*memoryQueue)
-	if ok && q.m == m && (q.reads.remove(op) || q.writes.remove(op)) {
+	if ok && q.m == m && (q.reads.Remove(op) || q.writes.Remove(op)) {
 		op.finish(cause)
 	}
 }
@@ -140,7 +140,7 @@ type memoryQueue struct {
 	limit         MemoryLimit
 	messages      ring
 	bytes         int // of the messages
-	reads, writes opList
+	reads, writes OpList
 	shut          bool // for either direction: there will be no more messages
 }
 
@@ -175,8 +175,8 @@ func (q *memoryQueue) write(op *Op) {
 		op.finish(syscall.EPIPE)
 	case n > q.limit.Bytes:
 		op.finish(syscall.EMSGSIZE)
-	case !q.room(n) || q.writes.head != nil:
-		q.writes.push(op)
+	case !q.room(n) || q.writes.Len() > 0:
+		q.writes.Push(op)
 	default:
 		q.accept(op)
 	}
@@ -192,7 +192,7 @@ func (q *memoryQueue) room(n int) bool {
 func (q *memoryQueue) accept(op *Op) {
 	msg := newMessage(op.Bufs)
 	op.N = msg.n
-	if read := q.reads.pop(); read != nil {
+	if read := q.reads.Pop(); read != nil {
 		msg.deliver(read)
 	} else {
 		q.messages.push(msg)
@@ -212,20 +212,20 @@ func (q *memoryQueue) read(op *Op) {
 		op.EOF = true
 		op.finish(nil)
 	default:
-		q.reads.push(op)
+		q.reads.Push(op)
 	}
 }
 
 // refill lets waiting writes get on.
 func (q *memoryQueue) refill() {
-	for op := q.writes.head; op != nil && q.room(SGA{Segs: op.Bufs}.Len()); op = q.writes.head {
-		q.accept(q.writes.pop())
+	for op := q.writes.Front(); op != nil && q.room(SGA{Segs: op.Bufs}.Len()); op = q.writes.Front() {
+		q.accept(q.writes.Pop())
 	}
 }
 
 func (q *memoryQueue) shutdown(how Shut) {
 	q.shut = true
-	for op := q.reads.pop(); op != nil; op = q.reads.pop() {
+	for op := q.reads.Pop(); op != nil; op = q.reads.Pop() {
 		op.EOF = true
 		op.finish(nil)
 	}
@@ -240,14 +240,14 @@ func (q *memoryQueue) empty(cause error) {
 		q.messages.pop().drop()
 	}
 	q.bytes = 0
-	for op := q.writes.pop(); op != nil; op = q.writes.pop() {
+	for op := q.writes.Pop(); op != nil; op = q.writes.Pop() {
 		op.finish(cause)
 	}
 }
 
 func (q *memoryQueue) close() {
 	q.place.remove()
-	for op := q.reads.pop(); op != nil; op = q.reads.pop() {
+	for op := q.reads.Pop(); op != nil; op = q.reads.Pop() {
 		op.finish(net.ErrClosed)
 	}
 	q.empty(net.ErrClosed)

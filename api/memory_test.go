@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ringtail-net/ringtail/api"
 )
@@ -359,5 +360,31 @@ func TestMemoryQueueNoAllocations(t *testing.T) {
 		if n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
+	}
+}
+
+// A cancel costs no search among the ops that wait.
+func TestMemoryCancelOfMany(t *testing.T) {
+	l := alone(t)
+	qd := must1(l.MemoryQueue(api.MemoryLimit{}))
+	ids := make([]api.Token, 100_000)
+	for i := range ids {
+		ids[i] = must1(l.Pop(qd))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range ids {
+			must(l.Cancel(ids[len(ids)-1-i])) // the youngest is the last in the list
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second): // a search for each takes minutes
+		t.Error("the cancels do not come to an end")
+		<-done
+	}
+	if s := l.Stats(); s.Pending != 0 || s.Unclaimed != len(ids) {
+		t.Errorf("after all of them: %+v", s)
 	}
 }

@@ -91,52 +91,6 @@ func (r *ring) pop() message {
 	return m
 }
 
-// An opList is a list of ops in the order of their submission, linked by Op.Next.
-type opList struct{ head, tail *Op }
-
-func (l *opList) push(op *Op) {
-	op.Next = nil
-	if l.tail == nil {
-		l.head = op
-	} else {
-		l.tail.Next = op
-	}
-	l.tail = op
-}
-
-// pop removes and returns the first op, or nil.
-func (l *opList) pop() *Op {
-	op := l.head
-	if op == nil {
-		return nil
-	}
-	if l.head = op.Next; l.head == nil {
-		l.tail = nil
-	}
-	op.Next = nil
-	return op
-}
-
-// remove takes op out of the list and reports whether it was in it.
-func (l *opList) remove(op *Op) bool {
-	var before *Op
-	for o := l.head; o != nil; before, o = o, o.Next {
-		if o != op {
-			continue
-		}
-		if before == nil {
-			l.pop()
-			return true
-		}
-		if before.Next = op.Next; before.Next == nil {
-			l.tail = before
-		}
-		op.Next = nil
-		return true
-	}
-	return false
-}
-
 // finish completes op with an error, or without.
 func (o *Op) finish(err error) {
 	o.Err = err

@@ -80,9 +80,25 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"connect/after close":      func(*kernelCase) error { return unix.Connect(badFD, lo(1)) },
 	"connect/listening":        func(k *kernelCase) error { return unix.Connect(k.listening(), lo(1)) },
 	"connect/while connecting": func(k *kernelCase) error { return unix.Connect(k.connecting(), lo(1)) },
-	"connect/connected":        func(k *kernelCase) error { return unix.Connect(k.near(), lo(1)) },
-	"connect/accepted":         func(k *kernelCase) error { return unix.Connect(k.accepted(), lo(1)) },
-	"connect/refused":          func(k *kernelCase) error { return k.connect(k.tcp(), k.nothing(unix.SOCK_STREAM)) },
+	"connect/again after one that was cancelled, while the handshake goes on": func(k *kernelCase) error {
+		return unix.Connect(k.connecting(), lo(1))
+	},
+	"connect/again after one that was cancelled, and has succeeded since": func(k *kernelCase) error {
+		ln, fd := k.listening(), k.tcp()
+		to := lo(k.port(ln))
+		if err := unix.Connect(fd, to); err != unix.EINPROGRESS {
+			k.Fatal(err)
+		}
+		k.ready(fd, unix.POLLOUT)
+		err := unix.Connect(fd, to)
+		if again := unix.Connect(fd, to); again != unix.EISCONN {
+			k.Errorf("once more: %v", again)
+		}
+		return err
+	},
+	"connect/connected": func(k *kernelCase) error { return unix.Connect(k.near(), lo(1)) },
+	"connect/accepted":  func(k *kernelCase) error { return unix.Connect(k.accepted(), lo(1)) },
+	"connect/refused":   func(k *kernelCase) error { return k.connect(k.tcp(), k.nothing(unix.SOCK_STREAM)) },
 	"connect/again after it was refused": func(k *kernelCase) error {
 		return k.connect(k.refused(), k.nothing(unix.SOCK_STREAM))
 	},

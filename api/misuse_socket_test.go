@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"math"
 	"net/netip"
 	"syscall"
@@ -285,6 +286,31 @@ var misuseOfConnect = []misuse{
 		run: func(w *world) (api.QD, error) {
 			qd := w.connecting()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
+		}},
+	{call: "connect", name: "again after one that was cancelled, while the handshake goes on", demikernel: errNone, linux: syscall.EALREADY, ours: syscall.EALREADY, late: true,
+		run: func(w *world) (api.QD, error) {
+			qd := w.tcp()
+			w.cancel(w.lib.Connect(qd, netip.AddrPortFrom(w.silent, 9)))
+			return qd, w.result(w.lib.Connect(qd, w.nothing()))
+		}},
+	{call: "connect", name: "again after one that was cancelled, and has succeeded since", demikernel: errNone, linux: works, ours: works, late: true,
+		why: "it is told once; from then on it is EISCONN",
+		run: func(w *world) (api.QD, error) {
+			ln := must1(w.far.Listen("tcp4", netip.AddrPortFrom(w.peer, 0).String()))
+			defer ln.Close()
+			for {
+				qd, to := w.tcp(), addrPort(ln.Addr())
+				cancelled := w.cancel(w.lib.Connect(qd, to))
+				must(must1(ln.Accept()).Close()) // so it has succeeded
+				if cancelled {
+					err := w.result(w.lib.Connect(qd, to))
+					if again := w.before(w.lib.Connect(qd, to)); !errors.Is(again, syscall.EISCONN) {
+						w.Errorf("once more: %v", again)
+					}
+					w.late = true
+					return qd, err
+				}
+			}
 		}},
 	{call: "connect", name: "connected", demikernel: syscall.EISCONN, linux: syscall.EISCONN, ours: syscall.EISCONN, late: true,
 		run: func(w *world) (api.QD, error) {

@@ -200,6 +200,14 @@ func (w *world) pending(id api.Token, err error) error {
 	return fmt.Errorf("it does not wait: %+v, %w", c, errors.Join(c.Err, err))
 }
 
+// cancel cancels an op, and reports whether it came in time.
+func (w *world) cancel(id api.Token, err error) bool {
+	w.Helper()
+	must(err)
+	must(w.lib.Cancel(id))
+	return errors.Is(wait(w, w.lib, id).Err, syscall.ECANCELED)
+}
+
 // done is result of an op that prepares something.
 func (w *world) done(id api.Token, err error) {
 	w.Helper()

@@ -155,6 +155,22 @@ func TestConnClose(t *testing.T) {
 	})
 }
 
+// What the time of SetLinger is too short for is not lost.
+func TestConnLinger(t *testing.T) {
+	eachNet(t, func(f faces) {
+		server, client := f.pair()
+		must(client.(interface{ SetLinger(int) error }).SetLinger(1))
+		client.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		n, _ := client.Write(make([]byte, 16<<20)) // more than all buffers
+		if err := client.Close(); err != nil {
+			f.Errorf("Close: %v", err)
+		}
+		if got, err := io.ReadAll(server); len(got) != n || err != nil {
+			f.Errorf("%d of %d bytes came: %v", len(got), n, err)
+		}
+	})
+}
+
 func TestListener(t *testing.T) {
 	eachNet(t, func(f faces) {
 		ln := must1(f.server.listen("tcp", f.any()))

@@ -108,7 +108,7 @@ type Socket interface {
 // A face takes an op from [NewOp], fills in the request, and calls
 // [Transport.Submit]. From then on the op, and the memory in Bufs, belongs to the
 // transport until it calls Done; afterwards it is the face's again, which reads
-// the result and calls [Op.Free].
+// the result and calls [Op.Free]. Meanwhile a transport keeps it in an [OpList].
 type Op struct {
 	Request
 	Result
@@ -121,10 +121,12 @@ type Op struct {
 	// User is for the face: what Done needs to know.
 	User any
 
-	// Next is for the transport that holds the op: a list that it keeps it in.
-	Next *Op
+	// Mark is for the transport that holds the op: a number of its own, such
+	// as where in a stream a write ends.
+	Mark int64
 
-	gen atomic.Uint64
+	place node[Op] // in an OpList of that transport
+	gen   atomic.Uint64
 }
 
 // A Request is what a face asks for. Which fields count depends on the Kind.
@@ -187,7 +189,7 @@ func (o *Op) reset() {
 	o.gen.Add(1)
 	o.Request = Request{} // one by one: both at once takes the way over the stack
 	o.Result = Result{}
-	o.Done, o.User, o.Next = nil, nil, nil
+	o.Done, o.User, o.Mark = nil, nil, 0
 }
 
 // Ticket returns the name by which this use of the op can be cancelled. Take it

@@ -22,9 +22,13 @@ type (
 		Count    int
 	}
 
-	// Linger says what Close does with unsent data: nothing special while it
-	// is negative (it is sent in the background, the default), reset the
-	// connection at 0, wait for it up to a time above.
+	// Linger says what a close does while the peer has not acknowledged all
+	// that was sent. Negative, the default: nothing, the rest is sent in the
+	// background. 0: the connection is reset, and the rest is lost. Above: the
+	// close waits for the peer, and is complete when that has acknowledged all,
+	// the end of the stream included, when the connection has failed, or after
+	// that time, and then the rest is sent in the background as well. None of
+	// the three is an error of the close. Without TCP it means nothing.
 	Linger time.Duration
 
 	// ReadBuffer and WriteBuffer are sizes in bytes.

@@ -100,7 +100,8 @@ func (l *LibOS) Shutdown(qd QD, how Shut) error {
 // Close ends the queue. Its pending ops end, their completions with ECANCELED,
 // and the descriptor is void: a second Close fails with EBADF. Bytes that were
 // pushed and completed are still sent, in the background. With a [Linger] above
-// zero Close waits for that, as long as it says; AsyncClose never does.
+// zero Close waits until the peer has acknowledged them, as long as that says;
+// Exit ends the wait. Who must not wait calls [LibOS.AsyncClose].
 //
 // A connection that is closed while bytes lie there that nobody has popped is
 // reset (RFC 2525, section 2.17), as on Linux, and what was still to be sent is

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +73,51 @@ func TestCloseDelivers(t *testing.T) {
 		r.popAll(r.server, server, 4, 25_000, 3000)
 		r.popEOF(r.server, server)
 	})
+}
+
+// A close with Linger waits for the peer, whichever face closes, and an
+// AsyncClose completes when that is over. What the time was too short for is sent
+// all the same.
+func TestCloseLingers(t *testing.T) {
+	const limit = 10 * time.Second
+	for name, closes := range map[string]func(r bubbleRig, qd api.QD) error{
+		"Close": func(r bubbleRig, qd api.QD) error { return r.client.Close(qd) },
+		"AsyncClose": func(r bubbleRig, qd api.QD) error {
+			id := must1(r.client.AsyncClose(qd))
+			if _, err := r.client.Wait(ended, id); err == nil {
+				r.Error("it does not wait")
+			}
+			return r.soon(r.client, id).Err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r bubbleRig) {
+				for _, reads := range []time.Duration{0, 2 * time.Second, 2 * limit} {
+					server, client := r.pair()
+					must(r.client.SetOption(client, api.Linger(limit)))
+					for _, token := range r.pushAll(r.client, client, 4, 25_000) {
+						r.soon(r.client, token)
+					}
+					pop := must1(r.client.Pop(client))
+					begin := time.Now()
+					var read sync.WaitGroup
+					read.Go(func() {
+						time.Sleep(reads)
+						r.popAll(r.server, server, 4, 25_000, 3000)
+						r.popEOF(r.server, server)
+					})
+					if err := closes(r, client); err != nil {
+						t.Errorf("the close: %v", err)
+					}
+					if d, want := time.Since(begin), min(reads, limit); d.Round(time.Second) != want || d < want {
+						t.Errorf("the close took %v, the peer reads after %v", d, reads)
+					}
+					r.fails("the pop", r.soon(r.client, pop).Err, syscall.ECANCELED)
+					read.Wait()
+				}
+			})
+		})
+	}
 }
 
 // A datagram that is longer than its pop loses its tail, and nothing else.

@@ -100,9 +100,10 @@ func (l *LibOS) PopN(qd QD, n int) (Token, error) {
 }
 
 // AsyncClose is Close with a completion: it comes after those of the pending
-// ops, and says how the close went. The descriptor is void at once, so that every
-// later call with it fails with EBADF, as AsyncClose does if it was void before;
-// after [LibOS.Exit] it fails with [net.ErrClosed].
+// ops, with a [Linger] above zero when the wait is over, and says how the close
+// went. A cancel ends the wait, not the close. The descriptor is void at once, so
+// that every later call with it fails with EBADF, as AsyncClose does if it was void
+// before; after [LibOS.Exit] it fails with [net.ErrClosed].
 func (l *LibOS) AsyncClose(qd QD) (Token, error) {
 	return l.submit(qd, OpClose, netip.AddrPort{}, SGA{}, 0)
 }

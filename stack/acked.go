@@ -55,13 +55,9 @@ type ledger struct {
 	id    tcp.TCPEndpointID
 	taken int64 // bytes that the endpoint has accepted
 	left  int   // of those, not acknowledged; guarded by acks.mu
-	waits []unacked
-}
-
-// unacked is a write that is over but for the acknowledgement of all up to end.
-type unacked struct {
-	op  *api.Op
-	end int64
+	// waits are the writes that are over but for the acknowledgement of all
+	// up to their Mark.
+	waits api.OpList
 }
 
 // setCompletion executes the option api.PushCompletion.
@@ -126,7 +122,8 @@ func (s *socket) written(op *api.Op) {
 		op.Complete()
 		return
 	}
-	s.ledger.waits = append(s.ledger.waits, unacked{op, s.ledger.taken})
+	op.Mark = s.ledger.taken
+	s.ledger.waits.Push(op)
 	s.acknowledge()
 }
 
@@ -134,16 +131,17 @@ func (s *socket) written(op *api.Op) {
 // connection has failed.
 func (s *socket) acknowledge() {
 	l := s.ledger
-	if l == nil || len(l.waits) == 0 {
+	if l == nil || l.waits.Len() == 0 {
 		return
 	}
 	s.h.acks.mu.Lock()
 	acked := l.taken - int64(l.left)
 	s.h.acks.mu.Unlock()
-	for len(l.waits) > 0 && l.waits[0].end <= acked {
-		s.ledger.pop().Complete()
+	for op := l.waits.Front(); op != nil && op.Mark <= acked; op = l.waits.Front() {
+		l.waits.Pop()
+		op.Complete()
 	}
-	if len(l.waits) > 0 && tcp.EndpointState(s.ep.State()) == tcp.StateError {
+	if l.waits.Len() > 0 && tcp.EndpointState(s.ep.State()) == tcp.StateError {
 		l.fail(s.fate())
 	}
 }
@@ -158,19 +156,13 @@ func (s *socket) fate() error {
 	return errno(err)
 }
 
-func (l *ledger) pop() *api.Op {
-	op := l.waits[0].op
-	n := copy(l.waits, l.waits[1:])
-	l.waits[n] = unacked{}
-	l.waits = l.waits[:n]
-	return op
-}
-
 // fail ends the writes that wait. Those that have failed already keep their
 // reason.
 func (l *ledger) fail(err error) {
-	for l != nil && len(l.waits) > 0 {
-		op := l.pop()
+	if l == nil {
+		return
+	}
+	for op := l.waits.Pop(); op != nil; op = l.waits.Pop() {
 		if op.Err == nil {
 			op.Err = err
 		}
@@ -179,15 +171,4 @@ func (l *ledger) fail(err error) {
 }
 
 // remove takes out a write that is cancelled.
-func (l *ledger) remove(op *api.Op) bool {
-	if l == nil {
-		return false
-	}
-	for i, w := range l.waits {
-		if w.op == op {
-			l.waits = append(l.waits[:i], l.waits[i+1:]...)
-			return true
-		}
-	}
-	return false
-}
+func (l *ledger) remove(op *api.Op) bool { return l != nil && l.waits.Remove(op) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/hal/loopback"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // joinAcked is join with both ends' pushes complete when they are acknowledged:
@@ -154,5 +155,47 @@ func TestAckedNeedsTheHost(t *testing.T) {
 			t.Errorf("%+v: %v", cfg, r.Err)
 		}
 		h.Close()
+	}
+}
+
+// However many writes wait for acknowledgements, one that covers all of them, or a
+// close, ends each at the cost of one. Nothing is written to the connection: so
+// many segments would only take time.
+func TestAckedMany(t *testing.T) {
+	const count = 120_000
+	a, b := pair(t, Config{Acked: true}, loopback.Config{})
+	for at, acknowledged := range map[string]bool{"10.0.0.2:7": true, "10.0.0.2:8": false} {
+		sa, _ := joinAcked(t, a, b, at)
+		s := sa.(*socket)
+		var failed, done int
+		a.turn.Lock()
+		for range count {
+			op := api.NewOp()
+			op.Kind, op.Sock = api.KindWrite, s
+			op.Done = func(op *api.Op) {
+				done++
+				if op.Err != nil {
+					failed++
+				}
+			}
+			s.took(1)
+			s.written(op)
+		}
+		a.turn.Unlock()
+		soon(t, at, func() {
+			if acknowledged {
+				a.acks.probe(&tcp.TCPEndpointState{ID: s.ledger.id})
+				a.Turn() // or somebody else's
+				eventually(t, func() bool {
+					a.turn.Lock()
+					defer a.turn.Unlock()
+					return done > 0
+				})
+			}
+			ok(t, a, api.Request{Kind: api.KindClose, Sock: s})
+		})
+		if want := map[bool]int{false: count}[acknowledged]; done != count || failed != want {
+			t.Errorf("acknowledged: %v: of %d writes %d are done, %d have failed", acknowledged, count, done, failed)
+		}
 	}
 }

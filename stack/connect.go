@@ -8,17 +8,18 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// connect executes api.KindConnect.
+// connect executes api.KindConnect. A connect that is cancelled leaves its
+// handshake under way. Who asks again is told EALREADY while that lasts, and then
+// once how it went, as by Linux.
 func (s *socket) connect(op *api.Op) {
 	switch {
-	case s.linked:
+	case s.linked && !s.dialed:
 		finish(op, syscall.EISCONN) // gVisor would say so from the second time on
 	case s.listening():
 		finish(op, syscall.EOPNOTSUPP)
-	case s.connects.head != nil:
+	case s.connects.Len() > 0, s.dialed && s.connecting():
 		finish(op, syscall.EALREADY)
 	default:
-		s.dialed = false
 		s.start(&s.connects, op, s.connected)
 	}
 }
@@ -28,10 +29,10 @@ func (s *socket) connected(op *api.Op) bool {
 	if !s.dialed {
 		return s.dial(op)
 	}
-	switch tcp.EndpointState(s.ep.State()) {
-	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+	if s.connecting() {
 		return false
 	}
+	s.dialed = false
 	if err := s.ep.LastError(); err != nil {
 		op.Err = errno(err)
 		return true
@@ -41,11 +42,30 @@ func (s *socket) connected(op *api.Op) bool {
 		return true
 	}
 	s.linked = true
-	if s.ledger != nil {
-		s.follow()
-	}
 	s.names(op)
 	return true
+}
+
+// connecting reports whether a handshake is under way.
+func (s *socket) connecting() bool {
+	switch tcp.EndpointState(s.ep.State()) {
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		return true
+	}
+	return false
+}
+
+// established notes that a handshake has ended well: nobody may be waiting for
+// it, as the connect was cancelled, and the stream is connected all the same.
+func (s *socket) established() {
+	if !s.dialed || s.linked || s.connecting() {
+		return
+	}
+	switch tcp.EndpointState(s.ep.State()) {
+	case tcp.StateError, tcp.StateClose:
+	default:
+		s.linked = true
+	}
 }
 
 // dial starts a connection. It reports whether that was all.
@@ -60,11 +80,14 @@ func (s *socket) dial(op *api.Op) bool {
 	err := s.ep.Connect(s.h.fullAddress(s.network, op.Addr))
 	if _, started := err.(*tcpip.ErrConnectStarted); started {
 		s.dialed = true
+		if s.ledger != nil {
+			s.follow()
+		}
 		s.h.ready.add(s) // a connection to ourselves may be there already
 		return false
 	}
 	op.Err = errno(err)
-	if err == nil {
+	if err == nil { // a datagram socket's
 		s.names(op)
 		s.peer = op.Peer.Addr()
 	}

@@ -161,7 +161,7 @@ func (h *Host) streams() iter.Seq[*socket] {
 func (s *socket) busy() bool {
 	switch state := tcp.EndpointState(s.ep.State()); {
 	case state == tcp.StateInitial || state == tcp.StateBound || state == tcp.StateListen:
-		return s.connects.head != nil
+		return s.connects.Front() != nil
 	case state == tcp.StateError:
 		unread, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 		return !s.closed && err == nil && unread > 0

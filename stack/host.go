@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,7 @@ type Host struct {
 	closed  bool
 	numbers uint64
 	sockets map[uint64]*socket
+	lingers api.OpList // closes that wait
 	peers   peers
 	sink    sink              // of the read under way
 	source  source            // of the write under way
@@ -157,6 +159,9 @@ func (h *Host) abort(err error) {
 	for _, n := range numbers {
 		h.sockets[n].abort(err)
 	}
+	for op := range h.lingers.All() {
+		op.Sock.(*socket).ep.Abort() // which ends its close
+	}
 }
 
 // Close ends the host: pending ops complete with net.ErrClosed, connections are
@@ -204,6 +209,7 @@ func (h *Host) shut() {
 		}
 		s.close()
 	}
+	h.endLingers(net.ErrClosed)
 	for _, s := range h.peers.closing {
 		if s.busy() {
 			s.ep.Abort()

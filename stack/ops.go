@@ -9,50 +9,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// opList is a list of ops in the order of their submission. An op is in one list
-// at most; Op.Next links it.
-type opList struct{ head, tail *api.Op }
-
-func (l *opList) push(op *api.Op) {
-	op.Next = nil
-	if l.tail == nil {
-		l.head = op
-	} else {
-		l.tail.Next = op
-	}
-	l.tail = op
-}
-
-func (l *opList) pop() {
-	op := l.head
-	l.head = op.Next
-	if l.head == nil {
-		l.tail = nil
-	}
-	op.Next = nil
-}
-
-// remove takes op out of the list and reports whether it was in it.
-func (l *opList) remove(op *api.Op) bool {
-	var before *api.Op
-	for o := l.head; o != nil; before, o = o, o.Next {
-		if o != op {
-			continue
-		}
-		if before == nil {
-			l.pop()
-			return true
-		}
-		before.Next = op.Next
-		if l.tail == op {
-			l.tail = before
-		}
-		op.Next = nil
-		return true
-	}
-	return false
-}
-
 func finish(op *api.Op, err error) {
 	op.Err = err
 	op.Complete()
@@ -88,12 +44,16 @@ func (h *Host) cancel(t api.Ticket, cause error) {
 	if !ok {
 		return
 	}
+	if s.linger.op == op {
+		s.endLinger(cause)
+		return
+	}
 	if s.ledger.remove(op) {
 		finish(op, cause)
 		return
 	}
 	for _, l := range s.lists() {
-		if l.remove(op) {
+		if l.Remove(op) {
 			finish(op, cause)
 			return
 		}
@@ -109,6 +69,7 @@ func (s *socket) execute(op *api.Op) {
 		finish(op, syscall.EAFNOSUPPORT) // gVisor has several numbers for it, or none
 		return
 	}
+	s.established() // it may be, and the socket not served yet
 	switch op.Kind {
 	case api.KindRead:
 		s.start(&s.reads, op, s.read)
@@ -148,8 +109,7 @@ func (s *socket) execute(op *api.Op) {
 	case api.KindJoin, api.KindLeave:
 		finish(op, s.membership(op))
 	case api.KindClose:
-		s.close()
-		finish(op, nil)
+		s.executeClose(op)
 	default:
 		finish(op, syscall.EINVAL)
 	}

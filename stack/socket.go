@@ -26,18 +26,19 @@ type socket struct {
 	wq      *waiter.Queue
 	entry   waiter.Entry
 
-	reads, writes, accepts, connects opList
+	reads, writes, accepts, connects api.OpList
 
 	passive netip.Addr // of an accepted connection: the peer, for the limits
 	joined  map[membership]bool
 	peer    netip.Addr // of a connected datagram socket
-	dialed  bool       // a connection has been started
+	dialed  bool       // a handshake has been started, and no connect has told yet how it went
 	failure error      // what ended the socket while it was open: its device is gone
 	linked  bool       // a stream that is, or was, connected
 	stalled bool       // in h.stalled: writes wait for the transmit backlog
 	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
 	ledger  *ledger // of a stream whose writes wait for acknowledgements
+	linger  lingering
 }
 
 var _ api.Socket = (*socket)(nil)
@@ -91,9 +92,14 @@ func (h *Host) open(op *api.Op) {
 
 // serve lets waiting ops get on, each list from its head until one has to wait.
 func (s *socket) serve() {
-	if s.closed || s.failure != nil {
+	if s.closed {
+		s.lingered()
 		return
 	}
+	if s.failure != nil {
+		return
+	}
+	s.established()
 	s.progress(&s.connects, s.connected)
 	s.progress(&s.accepts, s.accept)
 	s.progress(&s.reads, s.read)
@@ -102,12 +108,12 @@ func (s *socket) serve() {
 }
 
 // progress tries the ops of a list in order and completes those that are done.
-func (s *socket) progress(l *opList, try func(*api.Op) (done bool)) {
-	for op := l.head; op != nil && !s.closed; op = l.head {
+func (s *socket) progress(l *api.OpList, try func(*api.Op) (done bool)) {
+	for op := l.Front(); op != nil && !s.closed; op = l.Front() {
 		if !try(op) {
 			return
 		}
-		l.pop()
+		l.Pop()
 		s.complete(op)
 	}
 }
@@ -123,12 +129,12 @@ func (s *socket) complete(op *api.Op) {
 
 // start tries an op at once if none of its list waits before it, and parks it
 // otherwise.
-func (s *socket) start(l *opList, op *api.Op, try func(*api.Op) (done bool)) {
-	if l.head == nil && try(op) {
+func (s *socket) start(l *api.OpList, op *api.Op, try func(*api.Op) (done bool)) {
+	if l.Len() == 0 && try(op) {
 		s.complete(op)
 		return
 	}
-	l.push(op)
+	l.Push(op)
 }
 
 func (s *socket) read(op *api.Op) bool {
@@ -389,14 +395,13 @@ func (s *socket) abort(err error) {
 func (s *socket) end(err error) {
 	s.ledger.fail(err)
 	for _, l := range s.lists() {
-		for op := l.head; op != nil; op = l.head {
-			l.pop()
+		for op := l.Pop(); op != nil; op = l.Pop() {
 			finish(op, err)
 		}
 	}
 }
 
 // lists returns the lists of waiting ops.
-func (s *socket) lists() [4]*opList {
-	return [...]*opList{&s.connects, &s.accepts, &s.reads, &s.writes}
+func (s *socket) lists() [4]*api.OpList {
+	return [...]*api.OpList{&s.connects, &s.accepts, &s.reads, &s.writes}
 }

@@ -147,12 +147,13 @@ func (h *Host) Stats() Stats {
 	s.Sockets = len(h.sockets)
 	h.peers.sweep()
 	s.PeerConns = h.peers.total
+	s.Waiting = h.lingers.Len()
 	s.Conns = make([]ConnStats, 0, len(h.sockets))
 	for _, n := range slices.Sorted(maps.Keys(h.sockets)) {
 		sock := h.sockets[n]
 		s.Conns = append(s.Conns, sock.stats())
 		for _, l := range sock.lists() {
-			s.Waiting += l.len()
+			s.Waiting += l.Len()
 		}
 	}
 	for _, i := range h.interfaces {
@@ -219,7 +220,7 @@ func (s *socket) stats() ConnStats {
 	if n, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil {
 		c.RecvQueue = n
 	}
-	for op := s.writes.head; op != nil; op = op.Next {
+	for op := range s.writes.All() {
 		for _, b := range op.Bufs {
 			c.WritePending += len(b)
 		}
@@ -263,14 +264,6 @@ func (h *Host) protocolStats(s *Stats) {
 		In: st.UDP.PacketsReceived.Value(), Out: st.UDP.PacketsSent.Value(),
 		UnknownPort: st.UDP.UnknownPortErrors.Value(), BufferFull: st.UDP.ReceiveBufferErrors.Value(),
 	}
-}
-
-func (l *opList) len() int {
-	n := 0
-	for op := l.head; op != nil; op = op.Next {
-		n++
-	}
-	return n
 }
 
 func (n *neighbors) count() int {
