@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,11 +23,15 @@ import (
 // transport's clock. All methods are safe for concurrent use.
 //
 // Networks are "tcp", "udp" and "icmp", with a 4 or a 6 behind them or, for the
-// first two, nothing. Addresses are literal, or localhost: an empty host, or an
-// unspecified one, is every local address to a listener and the loopback
-// address to a dialer. An ICMP socket sends and receives echo messages; its
-// addresses have no port, or the echo identifier as one.
-type Net struct{ lib *LibOS }
+// first two, nothing. Hosts are literal addresses, or names of which n knows as
+// much as its [Names] say. An empty host, or an unspecified one, is every local
+// address to a listener and the loopback address to a dialer. Ports are numbers,
+// or "http" and a few other names. An ICMP socket sends and receives echo
+// messages; its addresses have no port, or the echo identifier as one.
+type Net struct {
+	lib   *LibOS
+	names atomic.Pointer[Names]
+}
 
 // Dial connects to an address. It is Dialer{Net: n}.Dial.
 func (n *Net) Dial(network, address string) (net.Conn, error) {
@@ -55,8 +62,8 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 type Dialer struct {
 	Net *Net // required
 
-	// Timeout bounds a dial, all its addresses together. Zero: no bound but
-	// that of the context and the transport.
+	// Timeout bounds a dial, the lookup of the name and all its addresses
+	// together. Zero: no bound but that of the context and the transport.
 	Timeout time.Duration
 
 	// LocalAddr, if valid, is where to dial from; port 0 is any.
@@ -76,20 +83,19 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 // several addresses of a name it takes the first that answers. The connection
 // is a [*Conn] or a [*PacketConn].
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	nw, addrs, err := d.Net.resolve(ctx, network, address, dialing)
+	end := d.end(ctx)
+	nw, addrs, err := d.Net.resolve(ctx, end, network, address, dialing)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	limit := deadline{timers: d.Net.lib.timers}
-	if d.Timeout > 0 {
-		limit.set(limit.timers.Now().Add(d.Timeout))
-		defer limit.set(time.Time{})
-	}
 	var first error
 	for _, addr := range addrs {
-		s, r, err := d.connect(ctx, &limit, nw, addr)
+		s, r, err := d.connect(ctx, end, nw, addr)
 		if err == nil {
 			return d.Net.conn(s, unmap(r.Local), unmap(r.Peer), d.KeepAlive), nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = context.DeadlineExceeded
 		}
 		if first == nil {
 			first = opError("dial", "connect", network, netAddr(nw, d.LocalAddr), netAddr(nw, addr), err)
@@ -98,11 +104,15 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return nil, first
 }
 
-// connect makes a socket and connects it. Its errors are leaves.
-func (d *Dialer) connect(ctx context.Context, limit *deadline, nw Network, addr netip.AddrPort) (*socket, Result, error) {
+// connect makes a socket and connects it until end, if that is not zero. Its
+// errors are leaves.
+func (d *Dialer) connect(ctx context.Context, end time.Time, nw Network, addr netip.AddrPort) (*socket, Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, Result{}, err
 	}
+	limit := deadline{timers: d.Net.lib.timers}
+	limit.set(end)
+	defer limit.set(time.Time{})
 	lib := d.Net.lib
 	s, err := lib.newSocket(ctx, lib.transport, nw, nil)
 	if err != nil {
@@ -192,7 +202,7 @@ func (c *ListenConfig) ListenPacket(ctx context.Context, network, address string
 
 // open makes a socket and binds it.
 func (c *ListenConfig) open(ctx context.Context, network, address string, stream bool) (*socket, netip.AddrPort, error) {
-	nw, addrs, err := c.Net.resolve(ctx, network, address, listening)
+	nw, addrs, err := c.Net.resolve(ctx, earlier(ctx, time.Time{}), network, address, listening)
 	if err == nil && nw.Stream() != stream {
 		err = net.UnknownNetworkError(network)
 	}
