@@ -2,10 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 )
@@ -66,6 +64,11 @@ type Dialer struct {
 	// together. Zero: no bound but that of the context and the transport.
 	Timeout time.Duration
 
+	// FallbackDelay is how long a dial of "tcp" gives the addresses of one
+	// family, IPv6 most often, before it tries those of the other family as
+	// well (RFC 8305). Zero: 300 ms. Negative: until they have failed.
+	FallbackDelay time.Duration
+
 	// LocalAddr, if valid, is where to dial from; port 0 is any.
 	LocalAddr netip.AddrPort
 
@@ -79,29 +82,24 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(background, network, address)
 }
 
-// DialContext connects to an address until ctx ends or the Timeout is over. Of
-// several addresses of a name it takes the first that answers. The connection
-// is a [*Conn] or a [*PacketConn].
+// DialContext connects to an address until ctx ends or the Timeout is over. The
+// connection is a [*Conn] or a [*PacketConn].
+//
+// Of a name with several addresses it takes the first that answers: those of one
+// family after another, each with its share of the time that is left, and the
+// two families side by side (see FallbackDelay). If none answers the error is
+// that of the first. When DialContext returns no other attempt is under way.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	end := d.end(ctx)
 	nw, addrs, err := d.Net.resolve(ctx, end, network, address, dialing)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	var first error
-	for _, addr := range addrs {
-		s, r, err := d.connect(ctx, end, nw, addr)
-		if err == nil {
-			return d.Net.conn(s, unmap(r.Local), unmap(r.Peer), d.KeepAlive), nil
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = context.DeadlineExceeded
-		}
-		if first == nil {
-			first = opError("dial", "connect", network, netAddr(nw, d.LocalAddr), netAddr(nw, addr), err)
-		}
+	c, err := d.dialAny(ctx, end, nw, addrs)
+	if err != nil {
+		return nil, err
 	}
-	return nil, first
+	return d.Net.conn(c.s, unmap(c.r.Local), unmap(c.r.Peer), d.KeepAlive), nil
 }
 
 // connect makes a socket and connects it until end, if that is not zero. Its
