@@ -27,10 +27,10 @@ func TestBenchmark(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"-c", "50", "-n", "20000"},
-		{"-c", "50", "-n", "100000", "-P", "16"},
-		{"-c", "10", "-n", "2000", "-d", "65536"},
-		{"-c", "20", "-n", "2000", "-k", "0"}, // a connection for each request
+		{"-c", "50", "-n", "5000"},
+		{"-c", "50", "-n", "50000", "-P", "16"},
+		{"-c", "10", "-n", "500", "-d", "65536"},
+		{"-c", "20", "-n", "500", "-k", "0"}, // a connection for each request
 	} {
 		args = append(args, "-h", host.IP, "-p", port, "-t", "ping_mbulk,set,get,incr", "--csv")
 		out := kernel.Run("redis-benchmark", args...)
