@@ -3,7 +3,6 @@ package nethttp_test
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -27,9 +26,9 @@ func upgrade(w http.ResponseWriter, _ *http.Request) {
 }
 
 // dialUpgrade asks for the echo on a connection of its own.
-func dialUpgrade(r *rig.Rig, dial func(network, address string) (net.Conn, error), base string) {
+func dialUpgrade(r *rig.Rig, from rig.End, base string) {
 	r.Helper()
-	c, err := dial("tcp", strings.TrimPrefix(base, "http://"))
+	c, err := from.Dial(r.Context(), "tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -50,20 +49,10 @@ func dialUpgrade(r *rig.Rig, dial func(network, address string) (net.Conn, error
 	}
 }
 
-func (e dialer) dial(network, address string) (net.Conn, error) {
-	return e.end.Dial(e.r.Context(), network, address)
-}
-
-// A dialer is an end without a context.
-type dialer struct {
-	r   *rig.Rig
-	end rig.End
-}
-
 func TestHijack(t *testing.T) {
 	rig.Each(t, func(r *rig.Rig) {
 		base := serve(r, &http.Server{Handler: http.HandlerFunc(upgrade)})
-		dialUpgrade(r, dialer{r, r.Client}.dial, base)
+		dialUpgrade(r, r.Client, base)
 	})
 }
 
@@ -86,6 +75,6 @@ func TestReverseProxy(t *testing.T) {
 		turned.Server, turned.Client = r.Client, r.Server
 		base := serve(&turned, &http.Server{Handler: proxy})
 		bigBodies(r, client(&turned), base, big)
-		dialUpgrade(r, dialer{r, r.Server}.dial, base)
+		dialUpgrade(r, r.Server, base)
 	})
 }

@@ -2,14 +2,16 @@ package nethttp_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
 	"net/http"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ringtail-net/ringtail/interop/internal/rig"
 )
@@ -138,12 +140,13 @@ func bodies(big []byte) http.Handler {
 // await returns what a channel gives, or fails the test when patience ends.
 func await[T any](t testing.TB, what string, c <-chan T) (v T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
-	defer cancel()
 	select {
 	case v = <-c:
-	case <-ctx.Done():
+	case <-time.After(rig.Patience):
 		t.Fatalf("never happened: %s", what)
 	}
 	return v
 }
+
+// isReset reports whether the peer has ended a connection with data unread.
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
