@@ -67,10 +67,13 @@ var arrows = []arrow{
 		"what examples share is the root package's business, and flags"},
 	{"examples/*", []string{"", "api", "examples/internal/flags"},
 		"an example is a program as others write them: the root package and a face"},
+	{"interop/internal/*", []string{"", "internal/netlab", "internal/testenv"},
+		"the ends of a test, on a host or on the kernel"},
+	{"interop/*", nil, "tests only: the libraries that they bring must not get into programs"},
 }
 
 // test support: packages that import "testing" and must not end up in a program.
-var testSupport = []string{"hal/haltest", "api/internal/transporttest", "internal/netlab", "internal/testenv", "internal/repotest", "examples/internal/exampletest"}
+var testSupport = []string{"hal/haltest", "api/internal/transporttest", "internal/netlab", "internal/testenv", "internal/repotest", "examples/internal/exampletest", "interop/internal/rig"}
 
 func TestArrows(t *testing.T) {
 	for _, f := range repo(t).files {
@@ -149,6 +152,8 @@ var borders = []border{
 		"all but DPDK is pure Go and builds with CGO_ENABLED=0"},
 	{"unsafe", []string{"hal/tap", "hal/packet", "hal/afxdp", "hal/dpdk", "stack/internal/settle"},
 		"memory is shared with the kernel, with C and with gVisor's processors, and nowhere else"},
+	{"go.uber.org/goleak", []string{"interop/internal/rig"},
+		"leaks are looked for in tests"},
 	{"testing", append([]string{"sim"}, testSupport...),
 		"package testing registers flags, which do not belong into programs"},
 	{"log", nil,
