@@ -176,6 +176,11 @@ func (o *opening) create() error {
 	} else {
 		unix.Close(fd)
 	}
+	// New processes are held off until water's descriptor is closed. They would
+	// keep a copy, for good, or until they run their program, and the
+	// interface would be busy as long.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	ifce, err := o.newByWater()
 	if err != nil {
 		return fmt.Errorf("creating interface %s: %w", o.Name, err)
@@ -192,25 +197,14 @@ func (o *opening) create() error {
 	return err
 }
 
-// newByWater holds off new processes until the descriptor, which water leaves
-// open for them, is close-on-exec: they would keep the interface busy.
+// newByWater makes the interface. Its descriptor is open for new processes.
 func (o *opening) newByWater() (*water.Interface, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	ifce, err := water.New(water.Config{
+	return water.New(water.Config{
 		DeviceType: water.TAP,
 		PlatformSpecificParams: water.PlatformSpecificParams{
 			Name: o.Name, Persist: true, MultiQueue: o.Queues > 1,
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	if err := onDescriptor(ifce, func(fd int) error { unix.CloseOnExec(fd); return nil }); err != nil {
-		ifce.Close()
-		return nil, err
-	}
-	return ifce, nil
 }
 
 // onDescriptor calls f with the descriptor of a water interface.
