@@ -46,18 +46,19 @@ type Host struct {
 	dad       dad
 	acks      acks
 
-	turn    sync.Mutex
-	turns   atomic.Uint64
-	tasks   []task    // being executed
-	spare   []*socket // for ready
-	stalled []*socket // with writes that wait for the transmit backlog
-	closed  bool
-	numbers uint64
-	sockets map[uint64]*socket
-	peers   peers
-	sink    sink              // of the read under way
-	source  source            // of the write under way
-	to      tcpip.FullAddress // of the write under way
+	turn      sync.Mutex
+	turns     atomic.Uint64
+	tasks     []task    // being executed
+	spare     []*socket // for ready
+	stalled   []*socket // with writes that wait for the transmit backlog
+	lingering []*lingering
+	closed    bool
+	numbers   uint64
+	sockets   map[uint64]*socket
+	peers     peers
+	sink      sink              // of the read under way
+	source    source            // of the write under way
+	to        tcpip.FullAddress // of the write under way
 }
 
 var (
@@ -164,6 +165,7 @@ func (h *Host) abort(err error) {
 	for _, n := range numbers {
 		h.sockets[n].abort(err)
 	}
+	h.endLingering(true)
 }
 
 // Close ends the host: pending ops complete with net.ErrClosed, connections are
@@ -207,6 +209,7 @@ func (h *Host) shut() {
 		s.ep.Abort()
 		s.close()
 	}
+	h.endLingering(true)
 	h.settle.Settle()
 	h.settle.Close()
 	h.settle = unsettled{}

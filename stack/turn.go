@@ -121,6 +121,7 @@ func (h *Host) runTurn() {
 		}
 		h.settle.Settle()
 	}
+	h.endLingering(false)
 	h.neighbors.settled()
 	h.flush()
 	h.turns.Add(1)
