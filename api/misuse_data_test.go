@@ -134,7 +134,6 @@ var misuseOfPush = []misuse{
 			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.MustParseAddrPort("192.0.2.1:9")))
 		}},
 	{call: "pushto", name: "broadcast", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
-		why: "there is no option that allows it yet",
 		run: func(w *world) (api.QD, error) {
 			qd, all := w.udp(), w.addr.As4()
 			all[3] = 255

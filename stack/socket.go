@@ -34,6 +34,7 @@ type socket struct {
 	dialed  bool       // a handshake has been started, and no connect has told yet how it went
 	failure error      // what ended the socket while it was open: its device is gone
 	linked  bool       // a stream that is, or was, connected
+	shut    api.Shut   // the directions that were shut down
 	stalled bool       // in h.stalled: writes wait for the transmit backlog
 	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
@@ -163,7 +164,11 @@ func (s *socket) read(op *api.Op) bool {
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrWouldBlock:
-		return false
+		if s.linked && s.shut&api.ShutRead != 0 {
+			op.EOF = true
+			s.shutBoth()
+		}
+		return op.EOF
 	case *tcpip.ErrClosedForReceive:
 		if s.network.Stream() && !s.linked { // it never began
 			op.Err = syscall.ENOTCONN
@@ -187,34 +192,6 @@ func (s *socket) read(op *api.Op) bool {
 	return true
 }
 
-// sink puts what gVisor reads into the buffers of an op, which it asks for when
-// there is something to put.
-type sink struct {
-	op    *api.Op
-	bufs  [][]byte
-	limit int // most bytes to take; what a read without buffers allocates
-	off   int // in bufs[0]
-}
-
-func (w *sink) Write(p []byte) (n int, err error) {
-	if w.bufs == nil && w.op.Alloc != nil && w.limit > 0 {
-		w.bufs = w.op.Alloc(w.op, w.limit)
-		w.op.Bufs = w.bufs
-	}
-	for len(p) > 0 && len(w.bufs) > 0 {
-		room := w.bufs[0][w.off:]
-		k := copy(room, p)
-		n, p, w.off = n+k, p[k:], w.off+k
-		if k == len(room) {
-			w.bufs, w.off = w.bufs[1:], 0
-		}
-	}
-	if len(p) > 0 {
-		err = io.ErrShortWrite
-	}
-	return n, err
-}
-
 func (s *socket) write(op *api.Op) bool {
 	h := s.h
 	if s.stall() {
@@ -233,7 +210,7 @@ func (s *socket) write(op *api.Op) bool {
 		h.to = h.fullAddress(s.network, op.Addr)
 		opt.To = &h.to
 	}
-	for first := true; first && !s.network.Stream() || op.N < total; first = false {
+	for first := true; first || op.N < total; first = false {
 		h.source = source{bufs: op.Bufs, left: total - op.N}
 		h.source.skip(op.N)
 		n, err := s.ep.Write(&h.source, opt)
@@ -247,7 +224,7 @@ func (s *socket) write(op *api.Op) bool {
 				return false
 			}
 		case *tcpip.ErrWouldBlock:
-			return false
+			return total == 0 && s.linked // room for nothing there is always
 		case *tcpip.ErrClosedForSend:
 			op.Err = syscall.EPIPE
 			if s.network.Stream() && !s.linked {
@@ -281,37 +258,6 @@ func (s *socket) destination(op *api.Op) netip.Addr {
 		return op.Addr.Addr()
 	}
 	return s.peer
-}
-
-// source feeds gVisor the bytes of a write.
-type source struct {
-	bufs [][]byte
-	off  int // in bufs[0]
-	left int
-}
-
-func (r *source) Len() int { return r.left }
-
-func (r *source) Read(p []byte) (n int, err error) {
-	for n < len(p) && len(r.bufs) > 0 {
-		k := copy(p[n:], r.bufs[0][r.off:])
-		n += k
-		r.skip(k)
-	}
-	r.left -= n
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// skip passes over n bytes, and over the buffers that are used up.
-func (r *source) skip(n int) {
-	r.off += n
-	for len(r.bufs) > 0 && r.off >= len(r.bufs[0]) {
-		r.off -= len(r.bufs[0])
-		r.bufs = r.bufs[1:]
-	}
 }
 
 func (s *socket) accept(op *api.Op) bool {
