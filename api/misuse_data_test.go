@@ -136,9 +136,18 @@ var misuseOfPush = []misuse{
 	{call: "pushto", name: "broadcast", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
 		why: "there is no option that allows it yet",
 		run: func(w *world) (api.QD, error) {
-			qd, all := w.udp(), w.addr.As4()
-			all[3] = 255
-			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.AddrPortFrom(netip.AddrFrom4(all), 9)))
+			qd := w.udp()
+			return qd, w.result(w.lib.PushTo(qd, sga(5), w.broadcast()))
+		}},
+	{call: "pushto", name: "wildcard", demikernel: errNone, linux: works, ours: works, late: true, op: "push",
+		why: "it is the host itself",
+		run: func(w *world) (api.QD, error) {
+			to, qd := w.udp(), w.udp()
+			must(w.lib.Bind(to, netip.MustParseAddrPort("127.0.0.1:0")))
+			err := w.result(w.lib.PushTo(qd, sga(5), netip.AddrPortFrom(netip.IPv4Unspecified(), w.local(to).Port())))
+			w.done(w.lib.Pop(to))
+			w.late = true
+			return qd, err
 		}},
 }
 

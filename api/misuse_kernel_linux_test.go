@@ -6,7 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var any4 = &unix.SockaddrInet4{}
+var (
+	any4        = &unix.SockaddrInet4{}
+	loBroadcast = &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 255, 255, 255}}
+)
 
 // kernelMisuse has the measurements, by the ids of the table.
 var kernelMisuse = map[string]func(*kernelCase) error{
@@ -105,7 +108,24 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"connect/IPv6 address, IPv4 socket": func(k *kernelCase) error { return k.connect(k.tcp(), mapped(1)) },
 	"connect/IPv4 address, IPv6 socket": func(k *kernelCase) error { return k.connect(k.six(unix.SOCK_STREAM, true), mapped(1)) },
 	"connect/port 0":                    func(k *kernelCase) error { return k.connect(k.tcp(), lo(0)) },
-	"connect/UDP":                       func(k *kernelCase) error { return k.connect(k.udp(), lo(1)) },
+	"connect/TCP, to a group": func(k *kernelCase) error {
+		return unix.Connect(k.tcp(), &unix.SockaddrInet4{Port: 80, Addr: [4]byte{239, 1, 2, 3}})
+	},
+	"connect/UDP": func(k *kernelCase) error { return k.connect(k.udp(), lo(1)) },
+	"connect/TCP, to an IPv6 group": func(k *kernelCase) error {
+		return unix.Connect(k.six(unix.SOCK_STREAM, true), &unix.SockaddrInet6{Port: 80, Addr: [16]byte{0: 0xff, 1: 2, 15: 1}})
+	},
+	"connect/TCP, to the broadcast address": func(k *kernelCase) error { return unix.Connect(k.tcp(), loBroadcast) },
+	"connect/UDP, to the broadcast address": func(k *kernelCase) error { return unix.Connect(k.udp(), loBroadcast) },
+	"connect/wildcard": func(k *kernelCase) error {
+		return k.connect(k.tcp(), &unix.SockaddrInet4{Port: k.port(k.listening())})
+	},
+	"connect/IPv6 wildcard": func(k *kernelCase) error {
+		ln := k.six(unix.SOCK_STREAM, true)
+		k.must(unix.Bind(ln, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}))
+		k.must(unix.Listen(ln, 8))
+		return k.connect(k.six(unix.SOCK_STREAM, true), &unix.SockaddrInet6{Port: k.port(ln)})
+	},
 	"connect/UDP again": func(k *kernelCase) error {
 		fd := k.udp()
 		k.must(k.connect(fd, lo(1)))
@@ -150,7 +170,10 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"pushto/IPv6 address, IPv4 socket":     func(k *kernelCase) error { return k.send(k.udp(), 5, mapped(1)) },
 	"pushto/IPv4 address, IPv6 socket":     func(k *kernelCase) error { return k.send(k.six(unix.SOCK_DGRAM, true), 5, mapped(1)) },
 	"pushto/broadcast": func(k *kernelCase) error {
-		return k.send(k.udp(), 5, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 255, 255, 255}})
+		return k.send(k.udp(), 5, loBroadcast)
+	},
+	"pushto/wildcard": func(k *kernelCase) error {
+		return k.send(k.udp(), 5, &unix.SockaddrInet4{Port: k.port(k.bound(unix.SOCK_DGRAM))})
 	},
 
 	"pop/bad descriptor": func(k *kernelCase) error { return k.read(badFD) },

@@ -230,7 +230,7 @@ func (s *socket) write(op *api.Op) bool {
 		return true
 	}
 	if op.Addr.IsValid() && !s.network.Stream() {
-		h.to = h.fullAddress(s.network, op.Addr)
+		h.to = h.fullAddress(s.network, s.remote(op))
 		opt.To = &h.to
 	}
 	for first := true; first && !s.network.Stream() || op.N < total; first = false {
@@ -278,7 +278,7 @@ func (s *socket) stall() bool {
 // destination returns where a datagram goes.
 func (s *socket) destination(op *api.Op) netip.Addr {
 	if op.Addr.IsValid() {
-		return op.Addr.Addr()
+		return s.remote(op).Addr()
 	}
 	return s.peer
 }
