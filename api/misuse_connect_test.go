@@ -105,6 +105,12 @@ var misuseOfConnect = []misuse{
 			qd := w.tcp()
 			return qd, w.result(w.lib.Connect(qd, netip.AddrPortFrom(w.peer, 0)))
 		}},
+	{call: "connect", name: "no port left", demikernel: errNone, linux: syscall.EADDRNOTAVAIL, page: "connect(2)", ours: syscall.EADDRNOTAVAIL, late: true,
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.tcp()
+			return qd, w.result(w.lib.Connect(qd, w.nothing()))
+		}},
 	{call: "connect", name: "TCP, to a group", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.ENETUNREACH, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()

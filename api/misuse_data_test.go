@@ -101,6 +101,13 @@ var misuseOfPush = []misuse{
 			}
 			return qd, err
 		}},
+	{call: "pushto", name: "unbound, and no port left", demikernel: syscall.EOPNOTSUPP, linux: syscall.EAGAIN, page: "send(2)", ours: syscall.EAGAIN, late: true, op: "push",
+		why: whyMissing + ": there may be one later",
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.udp()
+			return qd, w.result(w.lib.PushTo(qd, sga(5), w.nothing()))
+		}},
 	{call: "pushto", name: "connected, to another", demikernel: errNone, linux: works, ours: works, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()

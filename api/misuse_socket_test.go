@@ -84,6 +84,13 @@ var misuseOfSockets = []misuse{
 			}
 			return qd, err
 		}},
+	{call: "bind", name: "port 0, and none left", demikernel: syscall.EOPNOTSUPP, linux: syscall.EADDRINUSE, page: "bind(2)", ours: syscall.EADDRINUSE,
+		why: whyMissing,
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.tcp()
+			return qd, w.lib.Bind(qd, w.free())
+		}},
 	{call: "bind", name: "wildcard", demikernel: syscall.EOPNOTSUPP, linux: works, ours: works,
 		why: whyMissing,
 		run: func(w *world) (api.QD, error) {
@@ -155,6 +162,13 @@ var misuseOfListeners = []misuse{
 			qd := w.tcp()
 			err := w.lib.Listen(qd, 8)
 			return qd, w.canAccept(qd, err)
+		}},
+	{call: "listen", name: "unbound, and no port left", demikernel: syscall.EDESTADDRREQ, linux: syscall.EADDRINUSE, page: "listen(2)", ours: syscall.EADDRINUSE,
+		why: whyMissing,
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.tcp()
+			return qd, w.lib.Listen(qd, 8)
 		}},
 	{call: "listen", name: "twice", demikernel: syscall.EADDRINUSE, linux: works, ours: works,
 		why: "the second call changes the backlog",

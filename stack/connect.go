@@ -95,8 +95,12 @@ func (s *socket) dial(op *api.Op) bool {
 		s.h.ready.add(s) // a connection to ourselves may be there already
 		return false
 	}
+	if stream {
+		op.Err = noPort(err, syscall.EADDRNOTAVAIL)
+		return true
+	}
 	op.Err = errno(err)
-	if err == nil { // a datagram socket's
+	if err == nil {
 		s.names(op)
 		s.peer = op.Peer.Addr()
 	}
