@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/wrap"
 	"github.com/ringtail-net/ringtail/stack"
@@ -31,9 +32,14 @@ type Config struct {
 
 	// DHCP and SLAAC get addresses from the network, beside Addrs: one of IPv4
 	// from a DHCP server, those of IPv6 from what routers advertise. They bring
-	// routes and, if Names has no servers, name servers too. Hosts that share a
-	// link address need different Names. See [stack.Interface].
+	// routes and name servers too. Hosts that share a
+	// link address need different names. See [stack.Interface].
 	DHCP, SLAAC bool
+
+	// Names are the DNS servers and known hosts of the net face. If it has no
+	// servers, and no search domains, those take their place that the network
+	// tells of by DHCP or SLAAC, as they are at the time.
+	Names api.Names
 
 	// MTU is the length, in bytes, of the longest IP packet. Zero: the
 	// device's.

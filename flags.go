@@ -5,7 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
+
+	"github.com/ringtail-net/ringtail/api"
 )
 
 // RegisterFlags makes flags of fs for the fields of c that an operator decides:
@@ -14,6 +17,9 @@ import (
 //	--addr 10.77.0.2/24               an address of the host; repeatable, or 10.77.0.2/24,fd00::2/64;
 //	                                  dhcp and slaac ask the network for one
 //	--gateway 10.77.0.1               a default router, as --addr
+//	--dns 10.77.0.1                   a DNS server, with a port if it is not 53, as --addr
+//	--search lab.example              a domain for names without a dot, as --addr
+//	--hosts FILE                      known names, in the form of /etc/hosts
 //	--name, --mtu, --max-conns, --max-conns-per-peer, --rack
 //	--faults, --seed, --pcap          for tries
 //	--verbose                         unless c has a Logger
@@ -32,6 +38,10 @@ func (c *Config) RegisterFlagsWithPrefix(prefix string, fs *flag.FlagSet) {
 	fs.Var(&addrFlag{c: c}, prefix+"addr", "an `address` of the host with the prefix length of its link, or dhcp, or slaac; repeatable")
 	fs.Var(newList(&c.Gateways, netip.ParseAddr, "10.77.0.1 or fd00::1"), prefix+"gateway",
 		"a default `router`; one for each of IPv4 and IPv6")
+	fs.Var(newList(&c.Names.Servers, parseServer, "10.77.0.1, 10.77.0.1:5353 or fd00::1"), prefix+"dns",
+		"a DNS `server` for names; repeatable (default: those that dhcp and slaac tell of)")
+	fs.Var(newList(&c.Names.Search, parseDomain, "lab.example"), prefix+"search", "a `domain` in which names without a dot are looked for; repeatable")
+	fs.Var(&hostsFlag{c: c}, prefix+"hosts", "known names and addresses, from a `file` in the form of /etc/hosts")
 	fs.IntVar(&c.MTU, prefix+"mtu", c.MTU, "longest IP packet in `bytes` (default: the device's)")
 	fs.IntVar(&c.Limits.Conns, prefix+"max-conns", c.Limits.Conns, "let nobody open another TCP connection when there are `N` (default: 65536)")
 	fs.IntVar(&c.Limits.ConnsPerPeer, prefix+"max-conns-per-peer", c.Limits.ConnsPerPeer,
@@ -79,16 +89,59 @@ func EnvName(flag string) string {
 	return "RINGTAIL_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(flag))
 }
 
+// parseServer parses the address of a DNS server, whose port may be left out.
+func parseServer(text string) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.AddrPortFrom(a, 53), nil
+	}
+	return netip.ParseAddrPort(text)
+}
+
+func parseDomain(text string) (string, error) {
+	if text == "" || strings.ContainsAny(text, " /:") {
+		return "", errors.New("no domain")
+	}
+	return text, nil
+}
+
+// A hostsFlag reads a file of hosts when it is set.
+type hostsFlag struct {
+	c    *Config
+	file string
+}
+
+// Set implements [flag.Value].
+func (h *hostsFlag) Set(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	hosts, err := api.ParseHosts(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	h.file, h.c.Names.Hosts = file, hosts
+	return nil
+}
+
+func (h *hostsFlag) String() string {
+	if h == nil {
+		return ""
+	}
+	return h.file
+}
+
 // A listFlag is a flag that may stand more than once, or hold several values
 // between commas. The first use replaces the default.
-type listFlag[T fmt.Stringer] struct {
+type listFlag[T any] struct {
 	values *[]T
 	parse  func(string) (T, error)
 	want   string // of the complaint
 	used   bool
 }
 
-func newList[T fmt.Stringer](values *[]T, parse func(string) (T, error), want string) *listFlag[T] {
+func newList[T any](values *[]T, parse func(string) (T, error), want string) *listFlag[T] {
 	return &listFlag[T]{values: values, parse: parse, want: want}
 }
 
@@ -163,7 +216,7 @@ func (l *listFlag[T]) String() string {
 	}
 	var texts []string
 	for _, v := range *l.values {
-		texts = append(texts, v.String())
+		texts = append(texts, fmt.Sprint(v))
 	}
 	return strings.Join(texts, ",")
 }

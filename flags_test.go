@@ -5,11 +5,13 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/ringtail-net/ringtail"
+	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/stack"
 )
 
@@ -45,9 +47,13 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		},
 		{
 			name: "all flags",
-			args: "--hal loopback:x --name n --addr 10.0.0.1/24 --addr fd00::1/64 --gateway 10.0.0.2,fd00::2 --mtu 1400 " +
+			args: "--dns 10.0.0.3,[fd00::3]:5353 --search lab.example --hal loopback:x --name n --addr 10.0.0.1/24 --addr fd00::1/64 --gateway 10.0.0.2,fd00::2 --mtu 1400 " +
 				"--max-conns 5 --max-conns-per-peer 4 --rack --faults drop=1% --seed 7 --pcap f --verbose",
 			want: ringtail.Config{
+				Names: api.Names{
+					Servers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.3:53"), netip.MustParseAddrPort("[fd00::3]:5353")},
+					Search:  []string{"lab.example"},
+				},
 				HAL: "loopback:x", Name: "n", Addrs: prefixes("10.0.0.1/24", "fd00::1/64"), Gateways: addrs("10.0.0.2", "fd00::2"), MTU: 1400,
 				Limits: stack.Limits{Conns: 5, ConnsPerPeer: 4}, RACK: true, Faults: "drop=1%", Seed: 7, Pcap: "f", Verbose: true,
 			},
@@ -99,6 +105,10 @@ func TestBadFlags(t *testing.T) {
 		{"addr", "", "want 10.77.0.2/24"},
 		{"addr", "10.0.0.1/24,x", "want 10.77.0.2/24"},
 		{"gateway", "10.0.0.1/24", "want 10.77.0.1"},
+		{"dns", "resolver.example", "want 10.77.0.1"},
+		{"search", "", "want lab.example"},
+		{"hosts", "no/such/file", "no such file"},
+		{"hosts", "flags.go", "flags.go"},
 		{"mtu", "many", "parse error"},
 		{"verbose", "perhaps", "parse error"},
 	} {

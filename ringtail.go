@@ -50,6 +50,8 @@ type Host struct {
 	stack *stack.Host
 	lib   *api.LibOS
 	pcap  func() error // closes the capture, once; nil: there is none
+
+	followed chan struct{} // closed when nobody follows leases any more; nil: nobody did
 }
 
 // Open opens the device, puts faults and capture on it, and starts a host there.
@@ -79,7 +81,11 @@ func open(c Config) (*Host, error) {
 	if h.stack, err = stack.New(config); err != nil { // it has closed the device
 		return nil, errors.Join(err, h.closePcap())
 	}
-	h.lib = api.New(h.stack, api.Config{Logger: config.Logger, Strict: c.Strict})
+	h.lib = api.New(h.stack, api.Config{Logger: config.Logger, Strict: c.Strict, Names: c.Names})
+	if c.DHCP || c.SLAAC {
+		h.followed = make(chan struct{})
+		go h.followNames(c.Names)
+	}
 	return h, nil
 }
 
@@ -152,7 +158,13 @@ func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
 // Close ends the host at once: connections are reset, pending calls fail with
 // [net.ErrClosed], the device is closed and the capture complete. It is
 // idempotent.
-func (h *Host) Close() error { return errors.Join(h.lib.Exit(), h.closePcap()) }
+func (h *Host) Close() error {
+	err := errors.Join(h.lib.Exit(), h.closePcap())
+	if h.followed != nil {
+		<-h.followed
+	}
+	return err
+}
 
 // Shutdown ends the host when its connections have ended. It closes all listeners,
 // and waits until every TCP connection was closed by its owner and its peer has

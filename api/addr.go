@@ -2,8 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
+	"math"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // netAddr gives an address the type that package net has for it.
@@ -40,17 +45,18 @@ const (
 	dialing   purpose = true
 )
 
-// resolve turns the text of a network and an address into at least one address.
-func (n *Net) resolve(ctx context.Context, network, address string, why purpose) (Network, []netip.AddrPort, error) {
+// resolve turns the text of a network and an address into at least one address,
+// in the order in which to try them.
+func (n *Net) resolve(ctx context.Context, until time.Time, network, address string, why purpose) (Network, []netip.AddrPort, error) {
 	nw, ok := ParseNetwork(network)
 	if !ok {
 		return 0, nil, net.UnknownNetworkError(network)
 	}
-	host, port, err := splitAddress(ctx, nw, address)
+	host, port, err := splitAddress(nw, address)
 	if err != nil {
 		return 0, nil, err
 	}
-	ips, err := n.lookup(ctx, host)
+	ips, err := n.lookup(ctx, until, nw, host, why)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -69,7 +75,7 @@ func (n *Net) resolve(ctx context.Context, network, address string, why purpose)
 }
 
 // splitAddress takes an address apart. Those of ICMP may lack the port.
-func splitAddress(ctx context.Context, nw Network, address string) (host string, port uint16, err error) {
+func splitAddress(nw Network, address string) (host string, port uint16, err error) {
 	if nw.icmp() {
 		if _, err := netip.ParseAddr(address); err == nil || address == "" {
 			return address, 0, nil
@@ -82,27 +88,35 @@ func splitAddress(ctx context.Context, nw Network, address string) (host string,
 		}
 		return "", 0, err
 	}
-	family := "udp"
-	if nw.Stream() {
-		family = "tcp"
-	}
-	p, err := net.DefaultResolver.LookupPort(ctx, family, service)
-	return host, uint16(p), err
+	port, err = parsePort(nw, service)
+	return host, port, err
 }
 
-// lookup finds the addresses of a host: the invalid one for no host.
-func (n *Net) lookup(_ context.Context, host string) ([]netip.Addr, error) {
-	switch host {
-	case "":
-		return []netip.Addr{{}}, nil
-	case "localhost":
-		return loopbacks, nil
+// services are ports that have a name (IANA's registry of service names), for
+// TCP and UDP alike. A longer list is in /etc/services, which is the machine's.
+var services = map[string]uint16{
+	"domain": 53, "ftp": 21, "http": 80, "https": 443, "imap": 143, "imaps": 993, "ntp": 123, "pop3": 110, "pop3s": 995,
+	"smtp": 25, "ssh": 22, "submission": 587, "submissions": 465, "telnet": 23,
+}
+
+// parsePort reads a number or the name of a service. The empty one is 0.
+func parsePort(nw Network, service string) (uint16, error) {
+	port, err := strconv.Atoi(service)
+	switch known, ok := services[strings.ToLower(service)]; {
+	case ok:
+		return known, nil
+	case service == "":
+		return 0, nil
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		family := "udp"
+		if nw.Stream() {
+			family = "tcp"
+		}
+		return 0, &net.DNSError{Err: "unknown port", Name: family + "/" + service, IsNotFound: true}
+	case port < 0 || port > math.MaxUint16:
+		return 0, &net.AddrError{Err: "invalid port", Addr: service}
 	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return nil, &net.DNSError{Err: "no such host: this host has no resolver, use a literal address", Name: host, IsNotFound: true}
-	}
-	return []netip.Addr{ip.Unmap()}, nil
+	return uint16(port), nil
 }
 
 var loopbacks = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}

@@ -133,11 +133,20 @@ func callDone(op *Op) {
 
 // run submits the op and waits until it is done. The end of ctx cancels it.
 func (c *call) run(ctx context.Context) {
-	l := c.lib
+	c.submit()
+	c.wait(ctx)
+}
+
+func (c *call) submit() {
 	c.t.Submit(&c.op)
 	if !c.stage.CompareAndSwap(stageNew, stageSubmitted) {
 		c.t.Cancel(c.ticket, c.cause)
 	}
+}
+
+// wait is the second half of run.
+func (c *call) wait(ctx context.Context) {
+	l := c.lib
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.over {

@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -55,17 +54,6 @@ func TestAddresses(t *testing.T) {
 		}
 		c.Close()
 	})
-}
-
-// There is no resolver yet; the error is of the shape that callers look for.
-func TestNoSuchHost(t *testing.T) {
-	l := api.New(&stub{}, api.Config{Strict: true})
-	defer l.Exit()
-	_, err := l.Net().Dial("tcp", "host.invalid:80")
-	var dns *net.DNSError
-	if !errors.As(err, &dns) || !dns.IsNotFound || dns.Name != "host.invalid" {
-		t.Errorf("Dial: %v", err)
-	}
 }
 
 func TestDialContext(t *testing.T) {

@@ -72,6 +72,15 @@
 // It costs a goroutine for each connection and a switch between goroutines for
 // most reads. Use queues where that counts, and this face everywhere else.
 //
+// # Names
+//
+// The net face takes names where package net does. What it knows about them is
+// a [Names]: known hosts, and DNS servers, which it asks over the transport. It
+// reads nothing from the machine.
+//
+//	lib.Net().SetNames(api.Names{Servers: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53")}})
+//	c, err := lib.Net().Dial("tcp", "www.example.com:http")
+//
 // # Traps
 //
 // A failed op is not an error of waiting: look at Completion.Err, or the bytes

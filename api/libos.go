@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"sync"
@@ -30,6 +32,15 @@ type Config struct {
 	// Memory executes memory queues; like the transport it is closed by Exit.
 	// Nil: one of [NewMemory].
 	Memory Transport
+
+	// Names is what the net face knows about names at first: see
+	// [Net.SetNames].
+	Names Names
+
+	// Rand is where the IDs of DNS queries come from. Others must not be able
+	// to guess them: any but the default is for simulations. It is used by
+	// several goroutines at once. Nil: [rand.Reader].
+	Rand io.Reader
 
 	// TrackMemory remembers where each SGA in somebody's hands came from: see
 	// [LibOS.Leaks]. Exit logs those that are left. It costs about a
@@ -94,6 +105,9 @@ func New(t Transport, cfg Config) *LibOS {
 	if cfg.Memory == nil {
 		cfg.Memory = NewMemory()
 	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
 	l := &LibOS{cfg: cfg, transport: t, memory: cfg.Memory, timers: realTime{}}
 	l.queues.bits, l.queues.max, l.queues.spare = 20, math.MaxInt32, 1023
 	l.tokens.bits, l.tokens.max = 32, math.MaxUint64
@@ -103,6 +117,7 @@ func New(t Transport, cfg Config) *LibOS {
 	}
 	l.tracker.on = cfg.TrackMemory || cfg.Strict
 	l.net.lib = l
+	l.net.SetNames(cfg.Names)
 	return l
 }
 

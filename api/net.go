@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,11 +21,15 @@ import (
 // transport's clock. All methods are safe for concurrent use.
 //
 // Networks are "tcp", "udp" and "icmp", with a 4 or a 6 behind them or, for the
-// first two, nothing. Addresses are literal, or localhost: an empty host, or an
-// unspecified one, is every local address to a listener and the loopback
-// address to a dialer. An ICMP socket sends and receives echo messages; its
-// addresses have no port, or the echo identifier as one.
-type Net struct{ lib *LibOS }
+// first two, nothing. Hosts are literal addresses, or names of which n knows as
+// much as its [Names] say. An empty host, or an unspecified one, is every local
+// address to a listener and the loopback address to a dialer. Ports are numbers,
+// or "http" and a few other names. An ICMP socket sends and receives echo
+// messages; its addresses have no port, or the echo identifier as one.
+type Net struct {
+	lib   *LibOS
+	names atomic.Pointer[Names]
+}
 
 // Dial connects to an address. It is Dialer{Net: n}.Dial.
 func (n *Net) Dial(network, address string) (net.Conn, error) {
@@ -55,9 +60,14 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 type Dialer struct {
 	Net *Net // required
 
-	// Timeout bounds a dial, all its addresses together. Zero: no bound but
-	// that of the context and the transport.
+	// Timeout bounds a dial, the lookup of the name and all its addresses
+	// together. Zero: no bound but that of the context and the transport.
 	Timeout time.Duration
+
+	// FallbackDelay is how long a dial of "tcp" gives the addresses of one
+	// family, IPv6 most often, before it tries those of the other family as
+	// well (RFC 8305). Zero: 300 ms. Negative: until they have failed.
+	FallbackDelay time.Duration
 
 	// LocalAddr, if valid, is where to dial from; port 0 is any.
 	LocalAddr netip.AddrPort
@@ -72,37 +82,35 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(background, network, address)
 }
 
-// DialContext connects to an address until ctx ends or the Timeout is over. Of
-// several addresses of a name it takes the first that answers. The connection
-// is a [*Conn] or a [*PacketConn].
+// DialContext connects to an address until ctx ends or the Timeout is over. The
+// connection is a [*Conn] or a [*PacketConn].
+//
+// Of a name with several addresses it takes the first that answers: those of one
+// family after another, each with its share of the time that is left, and the
+// two families side by side (see FallbackDelay). If none answers the error is
+// that of the first. When DialContext returns no other attempt is under way.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	nw, addrs, err := d.Net.resolve(ctx, network, address, dialing)
+	end := d.end(ctx)
+	nw, addrs, err := d.Net.resolve(ctx, end, network, address, dialing)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	limit := deadline{timers: d.Net.lib.timers}
-	if d.Timeout > 0 {
-		limit.set(limit.timers.Now().Add(d.Timeout))
-		defer limit.set(time.Time{})
+	c, err := d.dialAny(ctx, end, nw, addrs)
+	if err != nil {
+		return nil, err
 	}
-	var first error
-	for _, addr := range addrs {
-		s, r, err := d.connect(ctx, &limit, nw, addr)
-		if err == nil {
-			return d.Net.conn(s, unmap(r.Local), unmap(r.Peer), d.KeepAlive), nil
-		}
-		if first == nil {
-			first = opError("dial", "connect", network, netAddr(nw, d.LocalAddr), netAddr(nw, addr), err)
-		}
-	}
-	return nil, first
+	return d.Net.conn(c.s, unmap(c.r.Local), unmap(c.r.Peer), d.KeepAlive), nil
 }
 
-// connect makes a socket and connects it. Its errors are leaves.
-func (d *Dialer) connect(ctx context.Context, limit *deadline, nw Network, addr netip.AddrPort) (*socket, Result, error) {
+// connect makes a socket and connects it until end, if that is not zero. Its
+// errors are leaves.
+func (d *Dialer) connect(ctx context.Context, end time.Time, nw Network, addr netip.AddrPort) (*socket, Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, Result{}, err
 	}
+	limit := deadline{timers: d.Net.lib.timers}
+	limit.set(end)
+	defer limit.set(time.Time{})
 	lib := d.Net.lib
 	s, err := lib.newSocket(ctx, lib.transport, nw, nil)
 	if err != nil {
@@ -192,7 +200,7 @@ func (c *ListenConfig) ListenPacket(ctx context.Context, network, address string
 
 // open makes a socket and binds it.
 func (c *ListenConfig) open(ctx context.Context, network, address string, stream bool) (*socket, netip.AddrPort, error) {
-	nw, addrs, err := c.Net.resolve(ctx, network, address, listening)
+	nw, addrs, err := c.Net.resolve(ctx, earlier(ctx, time.Time{}), network, address, listening)
 	if err == nil && nw.Stream() != stream {
 		err = net.UnknownNetworkError(network)
 	}

@@ -164,6 +164,9 @@ func (h *Host) abort(err error) {
 	}
 }
 
+// Done returns a channel that is closed when the host has been.
+func (h *Host) Done() <-chan struct{} { return h.ended }
+
 // Close ends the host: pending ops complete with net.ErrClosed, connections are
 // reset, leases are given back, the devices are closed. When it returns no
 // goroutine of the host is left. It is idempotent.

@@ -37,6 +37,11 @@ func (s *server) background(cmd *exec.Cmd) {
 	})
 }
 
+// listening is a line of shell that waits until somebody listens at port 7000.
+func listening(network string) string {
+	return "until ss -Hln --" + network + " sport = :7000 | grep -q .; do sleep 0.02; done"
+}
+
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	needs(t, "nc", "python3")
@@ -57,8 +62,8 @@ func TestProxy(t *testing.T) {
 		"many at a time":        {"for i in $(seq 20); do curl -sSf http://127.0.0.1:8080/data | sha256sum & done | sort | uniq -c; wait", "20 " + forwarded},
 		"nobody at the target":  {"curl -sS --socks5 127.0.0.1:1080 http://10.77.0.1:81/ 2>&1; echo $?", "97"}, // curl: SOCKS failed
 		"a name nobody knows":   {"curl -sS --socks5-hostname 127.0.0.1:1080 http://nobody.invalid/ 2>&1; echo $?", "97"},
-		"a half that is closed": {"nc -lN 10.77.0.1 7000 < " + path + " > got & sleep 0.2; nc -N 127.0.0.1 7 < " + path + " | sha256sum; wait; sha256sum < got", upload},
-		"datagrams":             {"(echo datagram | nc -u -w 1 -l 10.77.0.1 7000) > udp & sleep 0.2; echo question | nc -u -w 1 127.0.0.1 7; wait; cat udp", "datagram\nquestion"},
+		"a half that is closed": {"nc -lN 10.77.0.1 7000 < " + path + " > got & " + listening("tcp") + "; nc -N 127.0.0.1 7 < " + path + " | sha256sum; wait; sha256sum < got", upload},
+		"datagrams":             {"(echo datagram | nc -u -w 1 -l 10.77.0.1 7000) > udp & " + listening("udp") + "; echo question | nc -u -w 1 127.0.0.1 7; wait; cat udp", "datagram\nquestion"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -86,27 +86,39 @@ func start(t *testing.T, command string, args ...string) *server {
 // startTo is start with the standard output in a file.
 func startTo(t *testing.T, out *os.File, command string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, ns: netlab.New(t).Namespace(fmt.Sprint(servers.Add(1))), tap: fmt.Sprintf("rt%d", os.Getpid())}
+	s := lab(t)
+	s.run(out, command, append([]string{"--addr", "10.77.0.2/24", "--addr", "fd77::2/64"}, args...)...)
+	return s
+}
+
+// lab makes a namespace for a server that does not run yet.
+func lab(t *testing.T) *server {
+	t.Helper()
+	return &server{t: t, ns: netlab.New(t).Namespace(fmt.Sprint(servers.Add(1))), tap: fmt.Sprintf("rt%d", os.Getpid())}
+}
+
+// run runs a command on a TAP whose kernel's end is 10.77.0.1 and fd77::1, and
+// waits until it is ready.
+func (s *server) run(out *os.File, command string, args ...string) {
+	s.t.Helper()
 	// Not by ns.Command, which kills when the test ends: this one is to end well.
 	s.cmd = exec.Command("ip", append([]string{"netns", "exec", s.ns.Name(), binary, command,
-		"--hal", "tap:" + s.tap + "?host=10.77.0.1/24&host=fd77::1/64",
-		"--addr", "10.77.0.2/24", "--addr", "fd77::2/64"}, args...)...)
+		"--hal", "tap:" + s.tap + "?host=10.77.0.1/24&host=fd77::1/64"}, args...)...)
 	if out != nil {
 		s.cmd.Stdout = out
 	}
 	pipe, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	t.Cleanup(s.stop)
+	s.t.Cleanup(s.stop)
 	s.log.read(pipe)
 	if !s.log.wait("ready") {
-		t.Fatalf("the server did not become ready:\n%s", s.log.String())
+		s.t.Fatalf("the server did not become ready:\n%s", s.log.String())
 	}
-	return s
 }
 
 func (s *server) stop() {

@@ -30,6 +30,8 @@ var arrows = []arrow{
 		"a driver knows the contract only: drivers that import each other cannot be left out of a build one by one"},
 	{"api", nil,
 		"api defines Transport and Op, and those who execute ops import it: the other way round there would be one transport"},
+	{"api/internal/dns", nil,
+		"messages are read and made without knowing who sends them"},
 	{"api/internal/*", []string{"api"},
 		"tests of transports see what transports see"},
 	{"kernel", []string{"api"},
@@ -65,10 +67,13 @@ var arrows = []arrow{
 		"what examples share is the root package's business, and flags"},
 	{"examples/*", []string{"", "api", "examples/internal/flags"},
 		"an example is a program as others write them: the root package and a face"},
+	{"interop/internal/*", []string{"", "internal/netlab", "internal/testenv"},
+		"the ends of a test, on a host or on the kernel"},
+	{"interop/*", nil, "tests only: the libraries that they bring must not get into programs"},
 }
 
 // test support: packages that import "testing" and must not end up in a program.
-var testSupport = []string{"hal/haltest", "api/internal/transporttest", "internal/netlab", "internal/testenv", "internal/repotest", "examples/internal/exampletest"}
+var testSupport = []string{"hal/haltest", "api/internal/transporttest", "internal/netlab", "internal/testenv", "internal/repotest", "examples/internal/exampletest", "interop/internal/rig"}
 
 func TestArrows(t *testing.T) {
 	for _, f := range repo(t).files {
@@ -139,12 +144,16 @@ var borders = []border{
 		"only the AF_XDP driver loads programs into the kernel"},
 	{"github.com/vishvananda", []string{"hal/tap", "hal/packet", "hal/afxdp", "internal/netlab"},
 		"only drivers of the kernel's devices, and tests, configure the kernel"},
+	{"golang.org/x/net", []string{"api/internal/dns"},
+		"DNS messages are parsed by the code that package net uses too, and that imports nothing; the rest of that module is for tests"},
 	{"golang.org/x/sys", []string{"hal/*", "internal/netlab", "kernel", "cmd/*"},
 		"system calls are the business of drivers"},
 	{"C", []string{"hal/dpdk"},
 		"all but DPDK is pure Go and builds with CGO_ENABLED=0"},
 	{"unsafe", []string{"hal/tap", "hal/packet", "hal/afxdp", "hal/dpdk", "stack/internal/settle"},
 		"memory is shared with the kernel, with C and with gVisor's processors, and nowhere else"},
+	{"go.uber.org/goleak", []string{"interop/internal/rig"},
+		"leaks are looked for in tests"},
 	{"testing", append([]string{"sim"}, testSupport...),
 		"package testing registers flags, which do not belong into programs"},
 	{"log", nil,

@@ -10,7 +10,8 @@
 //	{"internal/services", []string{"api", "stack"}, "services run on either face"},
 //
 // The rules look at the files of all systems and build tags, not only at those
-// of the system they run on. Files of tests may import what they like.
+// of the system they run on, and at those of nested modules. Files of tests may
+// import what they like.
 //
 // The trap: these tests read the working tree, not the last commit. A file that
 // is not meant to be committed can fail them.

@@ -94,6 +94,9 @@ func (t *tree) visit(file string, d fs.DirEntry, err error) error {
 		}
 		return nil
 	}
+	if d.Name() == ".git" { // of a worktree
+		return nil
+	}
 	info, err := d.Info()
 	if err != nil || !info.Mode().IsRegular() || info.Size() > largest {
 		return err

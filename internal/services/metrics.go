@@ -127,6 +127,7 @@ func (e *exposition) protocols(h stack.Stats) {
 		{"tcp_retransmits", "TCP segments sent again.", h.TCP.Retransmits},
 		{"tcp_fast_recoveries", "Losses repaired without a timeout.", h.TCP.FastRecoveries},
 		{"tcp_timeouts", "Retransmission timeouts.", h.TCP.Timeouts},
+		{"tcp_silent_senders", "Senders without a timer that were set going again.", h.TCP.SilentSenders},
 		{"tcp_bad_segments", "Invalid TCP segments received.", h.TCP.BadSegments},
 		{"tcp_bad_checksums", "TCP segments with a wrong checksum.", h.TCP.BadChecksums},
 		{"ip_packets_in", "IP packets received.", h.IP.PacketsIn},
