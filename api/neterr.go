@@ -19,7 +19,7 @@ func opError(op, call, network string, source, addr net.Addr, err error) error {
 	var errno syscall.Errno
 	switch {
 	case errors.As(err, &errno):
-		err = os.NewSyscallError(call, errno)
+		err = os.NewSyscallError(call, err)
 	case errors.Is(err, context.Canceled):
 		err = canceled{}
 	case errors.Is(err, context.DeadlineExceeded):
