@@ -3,6 +3,8 @@ package api_test
 import (
 	"math"
 
+	"github.com/ringtail-net/ringtail/internal/netlab"
+	"github.com/ringtail-net/ringtail/internal/testenv"
 	"golang.org/x/sys/unix"
 )
 
@@ -292,11 +294,30 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 		return k.join(fd, 239, 1, 2, 3)
 	},
 	"join/IPv6 group, IPv4 socket": func(k *kernelCase) error {
-		return unix.SetsockoptIPv6Mreq(k.udp(), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
-			&unix.IPv6Mreq{Multiaddr: [16]byte{0: 0xff, 1: 2, 15: 9}, Interface: 1})
+		return unix.SetsockoptIPv6Mreq(k.udp(), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, groupAt(1))
+	},
+	"join/zone that is no interface": func(k *kernelCase) error {
+		return unix.SetsockoptIPv6Mreq(k.six(unix.SOCK_DGRAM, true), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, groupAt(noInterface))
+	},
+	"join/host without an interface": func(k *kernelCase) error {
+		testenv.Need(k, "tap", netlab.Available())
+		return netlab.New(k).Namespace("lone").Do(func() error {
+			return unix.SetsockoptIPMreq(k.udp(), unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreq{Multiaddr: [4]byte{239, 1, 2, 3}})
+		})
+	},
+	"leave/zone that is no interface": func(k *kernelCase) error {
+		return unix.SetsockoptIPv6Mreq(k.six(unix.SOCK_DGRAM, true), unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, groupAt(noInterface))
 	},
 	"leave/group that was not joined": func(k *kernelCase) error { return k.leave(k.udp(), 239, 1, 2, 3) },
 	"leave/address that is no group":  func(k *kernelCase) error { return k.leave(k.udp(), 10, 0, 0, 9) },
+}
+
+// noInterface is an index that no interface has.
+const noInterface = 1 << 30
+
+// groupAt is an IPv6 group on an interface.
+func groupAt(index uint32) *unix.IPv6Mreq {
+	return &unix.IPv6Mreq{Multiaddr: [16]byte{0: 0xff, 1: 2, 15: 9}, Interface: index}
 }
 
 // listen listens, and lets one come.
