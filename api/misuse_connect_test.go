@@ -100,6 +100,11 @@ var misuseOfConnect = []misuse{
 			qd := w.tcp6()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
 		}},
+	{call: "connect", name: "zone that is no interface", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.ENETUNREACH, late: true,
+		run: func(w *world) (api.QD, error) {
+			qd := w.tcp()
+			return qd, w.result(w.lib.Connect(qd, nowhere))
+		}},
 	{call: "connect", name: "port 0", demikernel: errNone, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp()

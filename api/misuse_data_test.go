@@ -140,6 +140,11 @@ var misuseOfPush = []misuse{
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.MustParseAddrPort("192.0.2.1:9")))
 		}},
+	{call: "pushto", name: "zone that is no interface", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.ENETUNREACH, late: true, op: "push",
+		run: func(w *world) (api.QD, error) {
+			qd := w.udp()
+			return qd, w.result(w.lib.PushTo(qd, sga(5), nowhere))
+		}},
 	{call: "pushto", name: "broadcast", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
 		why: "there is no option that allows it yet",
 		run: func(w *world) (api.QD, error) {

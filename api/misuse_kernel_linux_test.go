@@ -9,6 +9,7 @@ import (
 )
 
 var (
+	linkOfNone  = &unix.SockaddrInet6{Port: 9, Addr: [16]byte{0: 0xfe, 1: 0x80, 15: 1}, ZoneId: noInterface}
 	any4        = &unix.SockaddrInet4{}
 	loBroadcast = &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 255, 255, 255}}
 )
@@ -49,6 +50,7 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"bind/address of another host": func(k *kernelCase) error {
 		return unix.Bind(k.tcp(), &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}})
 	},
+	"bind/zone that is no interface": func(k *kernelCase) error { return unix.Bind(k.six(unix.SOCK_STREAM, true), linkOfNone) },
 	"bind/IPv6 address, IPv4 socket": func(k *kernelCase) error { return unix.Bind(k.tcp(), mapped(0)) },
 	"bind/IPv4 address, IPv6 socket": func(k *kernelCase) error { return unix.Bind(k.six(unix.SOCK_STREAM, true), mapped(0)) },
 
@@ -109,6 +111,7 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	},
 	"connect/IPv6 address, IPv4 socket": func(k *kernelCase) error { return k.connect(k.tcp(), mapped(1)) },
 	"connect/IPv4 address, IPv6 socket": func(k *kernelCase) error { return k.connect(k.six(unix.SOCK_STREAM, true), mapped(1)) },
+	"connect/zone that is no interface": func(k *kernelCase) error { return unix.Connect(k.six(unix.SOCK_STREAM, true), linkOfNone) },
 	"connect/port 0":                    func(k *kernelCase) error { return k.connect(k.tcp(), lo(0)) },
 	"connect/TCP, to a group": func(k *kernelCase) error {
 		return unix.Connect(k.tcp(), &unix.SockaddrInet4{Port: 80, Addr: [4]byte{239, 1, 2, 3}})
@@ -171,6 +174,7 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"pushto/port 0":                        func(k *kernelCase) error { return k.send(k.udp(), 5, lo(0)) },
 	"pushto/IPv6 address, IPv4 socket":     func(k *kernelCase) error { return k.send(k.udp(), 5, mapped(1)) },
 	"pushto/IPv4 address, IPv6 socket":     func(k *kernelCase) error { return k.send(k.six(unix.SOCK_DGRAM, true), 5, mapped(1)) },
+	"pushto/zone that is no interface":     func(k *kernelCase) error { return k.send(k.six(unix.SOCK_DGRAM, true), 5, linkOfNone) },
 	"pushto/broadcast": func(k *kernelCase) error {
 		return k.send(k.udp(), 5, loBroadcast)
 	},

@@ -15,6 +15,9 @@ const (
 	whyFamily  = "the family has a number of its own"
 )
 
+// nowhere is an address of a link that our host has not.
+var nowhere = netip.MustParseAddrPort("[fe80::1%nosuch]:9")
+
 // badQD was never a descriptor.
 const badQD api.QD = 12345
 
@@ -114,6 +117,11 @@ var misuseOfSockets = []misuse{
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp6()
 			return qd, w.lib.Bind(qd, w.free())
+		}},
+	{call: "bind", name: "zone that is no interface", demikernel: errNone, linux: syscall.ENODEV, ours: syscall.ENODEV,
+		run: func(w *world) (api.QD, error) {
+			qd := w.tcp()
+			return qd, w.lib.Bind(qd, nowhere)
 		}},
 	{call: "bind", name: "while connecting", demikernel: syscall.EINVAL, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {

@@ -78,6 +78,11 @@ func (h *Host) isBroadcast(to tcpip.FullAddress) bool {
 	return r.IsOutboundBroadcast()
 }
 
+// isNowhere reports whether an address is one of a link that is none of the host's.
+func (h *Host) isNowhere(ip netip.Addr) bool {
+	return ip.Zone() != "" && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast()) && h.zone(ip.Zone()) == nil
+}
+
 // takes reports whether a socket of n can be bound to a, or send to it.
 func takes(n api.Network, a netip.Addr) bool {
 	switch n {

@@ -76,7 +76,7 @@ func (s *socket) dial(op *api.Op) bool {
 	}
 	to := s.h.fullAddress(s.network, remote)
 	switch broadcast := s.h.isBroadcast(to); {
-	case stream && (broadcast || remote.Addr().Unmap().IsMulticast()):
+	case s.h.isNowhere(remote.Addr()), stream && (broadcast || remote.Addr().Unmap().IsMulticast()):
 		op.Err = syscall.ENETUNREACH // gVisor would ask all, and wait
 		return true
 	case broadcast:

@@ -84,6 +84,10 @@ func (s *socket) execute(op *api.Op) {
 			finish(op, syscall.EISCONN)
 			return
 		}
+		if s.h.isNowhere(op.Addr.Addr()) {
+			finish(op, syscall.ENODEV)
+			return
+		}
 		err := s.ep.Bind(s.h.fullAddress(s.network, op.Addr))
 		s.names(op)
 		finish(op, noPort(err, syscall.EADDRINUSE))

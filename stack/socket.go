@@ -230,6 +230,10 @@ func (s *socket) write(op *api.Op) bool {
 		return true
 	}
 	if op.Addr.IsValid() && !s.network.Stream() {
+		if h.isNowhere(op.Addr.Addr()) {
+			op.Err = syscall.ENETUNREACH
+			return true
+		}
 		h.to = h.fullAddress(s.network, s.remote(op))
 		opt.To = &h.to
 	}
