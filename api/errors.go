@@ -12,8 +12,9 @@ import (
 // An Error is what calls and completions of the queue face fail with. Err is a
 // [syscall.Errno] of a name that Linux, macOS, FreeBSD and Windows all have
 // (so that errors.Is(err, syscall.ECONNREFUSED) works everywhere), the cause
-// given to a cancel, or [net.ErrClosed] after [LibOS.Exit]. Which call fails with
-// which is in docs/misuse.md.
+// given to a cancel, or [net.ErrClosed] after [LibOS.Exit]. When the last device
+// of a host has failed it is ENETDOWN, with the device's own error beside it. Which
+// call fails with which is in docs/misuse.md.
 type Error struct {
 	Op   string         // "pop", "bind", …
 	QD   QD             // 0 if there is none

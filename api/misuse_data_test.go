@@ -101,6 +101,13 @@ var misuseOfPush = []misuse{
 			}
 			return qd, err
 		}},
+	{call: "pushto", name: "unbound, and no port left", demikernel: syscall.EOPNOTSUPP, linux: syscall.EAGAIN, page: "send(2)", ours: syscall.EAGAIN, late: true, op: "push",
+		why: whyMissing + ": there may be one later",
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.udp()
+			return qd, w.result(w.lib.PushTo(qd, sga(5), w.nothing()))
+		}},
 	{call: "pushto", name: "connected, to another", demikernel: errNone, linux: works, ours: works, late: true,
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
@@ -133,11 +140,25 @@ var misuseOfPush = []misuse{
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.MustParseAddrPort("192.0.2.1:9")))
 		}},
+	{call: "pushto", name: "zone that is no interface", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.ENETUNREACH, late: true, op: "push",
+		run: func(w *world) (api.QD, error) {
+			qd := w.udp()
+			return qd, w.result(w.lib.PushTo(qd, sga(5), nowhere))
+		}},
 	{call: "pushto", name: "broadcast", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
 		run: func(w *world) (api.QD, error) {
-			qd, all := w.udp(), w.addr.As4()
-			all[3] = 255
-			return qd, w.result(w.lib.PushTo(qd, sga(5), netip.AddrPortFrom(netip.AddrFrom4(all), 9)))
+			qd := w.udp()
+			return qd, w.result(w.lib.PushTo(qd, sga(5), w.broadcast()))
+		}},
+	{call: "pushto", name: "wildcard", demikernel: errNone, linux: works, ours: works, late: true, op: "push",
+		why: "it is the host itself",
+		run: func(w *world) (api.QD, error) {
+			to, qd := w.udp(), w.udp()
+			must(w.lib.Bind(to, netip.MustParseAddrPort("127.0.0.1:0")))
+			err := w.result(w.lib.PushTo(qd, sga(5), netip.AddrPortFrom(netip.IPv4Unspecified(), w.local(to).Port())))
+			w.done(w.lib.Pop(to))
+			w.late = true
+			return qd, err
 		}},
 }
 

@@ -3,10 +3,16 @@ package api_test
 import (
 	"math"
 
+	"github.com/ringtail-net/ringtail/internal/netlab"
+	"github.com/ringtail-net/ringtail/internal/testenv"
 	"golang.org/x/sys/unix"
 )
 
-var any4 = &unix.SockaddrInet4{}
+var (
+	linkOfNone  = &unix.SockaddrInet6{Port: 9, Addr: [16]byte{0: 0xfe, 1: 0x80, 15: 1}, ZoneId: noInterface}
+	any4        = &unix.SockaddrInet4{}
+	loBroadcast = &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 255, 255, 255}}
+)
 
 // kernelMisuse has the measurements, by the ids of the table.
 var kernelMisuse = map[string]func(*kernelCase) error{
@@ -44,6 +50,7 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"bind/address of another host": func(k *kernelCase) error {
 		return unix.Bind(k.tcp(), &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}})
 	},
+	"bind/zone that is no interface": func(k *kernelCase) error { return unix.Bind(k.six(unix.SOCK_STREAM, true), linkOfNone) },
 	"bind/IPv6 address, IPv4 socket": func(k *kernelCase) error { return unix.Bind(k.tcp(), mapped(0)) },
 	"bind/IPv4 address, IPv6 socket": func(k *kernelCase) error { return unix.Bind(k.six(unix.SOCK_STREAM, true), mapped(0)) },
 
@@ -104,8 +111,26 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	},
 	"connect/IPv6 address, IPv4 socket": func(k *kernelCase) error { return k.connect(k.tcp(), mapped(1)) },
 	"connect/IPv4 address, IPv6 socket": func(k *kernelCase) error { return k.connect(k.six(unix.SOCK_STREAM, true), mapped(1)) },
+	"connect/zone that is no interface": func(k *kernelCase) error { return unix.Connect(k.six(unix.SOCK_STREAM, true), linkOfNone) },
 	"connect/port 0":                    func(k *kernelCase) error { return k.connect(k.tcp(), lo(0)) },
-	"connect/UDP":                       func(k *kernelCase) error { return k.connect(k.udp(), lo(1)) },
+	"connect/TCP, to a group": func(k *kernelCase) error {
+		return unix.Connect(k.tcp(), &unix.SockaddrInet4{Port: 80, Addr: [4]byte{239, 1, 2, 3}})
+	},
+	"connect/UDP": func(k *kernelCase) error { return k.connect(k.udp(), lo(1)) },
+	"connect/TCP, to an IPv6 group": func(k *kernelCase) error {
+		return unix.Connect(k.six(unix.SOCK_STREAM, true), &unix.SockaddrInet6{Port: 80, Addr: [16]byte{0: 0xff, 1: 2, 15: 1}})
+	},
+	"connect/TCP, to the broadcast address": func(k *kernelCase) error { return unix.Connect(k.tcp(), loBroadcast) },
+	"connect/UDP, to the broadcast address": func(k *kernelCase) error { return unix.Connect(k.udp(), loBroadcast) },
+	"connect/wildcard": func(k *kernelCase) error {
+		return k.connect(k.tcp(), &unix.SockaddrInet4{Port: k.port(k.listening())})
+	},
+	"connect/IPv6 wildcard": func(k *kernelCase) error {
+		ln := k.six(unix.SOCK_STREAM, true)
+		k.must(unix.Bind(ln, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}))
+		k.must(unix.Listen(ln, 8))
+		return k.connect(k.six(unix.SOCK_STREAM, true), &unix.SockaddrInet6{Port: k.port(ln)})
+	},
 	"connect/UDP again": func(k *kernelCase) error {
 		fd := k.udp()
 		k.must(k.connect(fd, lo(1)))
@@ -149,8 +174,12 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"pushto/port 0":                        func(k *kernelCase) error { return k.send(k.udp(), 5, lo(0)) },
 	"pushto/IPv6 address, IPv4 socket":     func(k *kernelCase) error { return k.send(k.udp(), 5, mapped(1)) },
 	"pushto/IPv4 address, IPv6 socket":     func(k *kernelCase) error { return k.send(k.six(unix.SOCK_DGRAM, true), 5, mapped(1)) },
+	"pushto/zone that is no interface":     func(k *kernelCase) error { return k.send(k.six(unix.SOCK_DGRAM, true), 5, linkOfNone) },
 	"pushto/broadcast": func(k *kernelCase) error {
-		return k.send(k.udp(), 5, &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 255, 255, 255}})
+		return k.send(k.udp(), 5, loBroadcast)
+	},
+	"pushto/wildcard": func(k *kernelCase) error {
+		return k.send(k.udp(), 5, &unix.SockaddrInet4{Port: k.port(k.bound(unix.SOCK_DGRAM))})
 	},
 
 	"pop/bad descriptor": func(k *kernelCase) error { return k.read(badFD) },
@@ -270,11 +299,30 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 		return k.join(fd, 239, 1, 2, 3)
 	},
 	"join/IPv6 group, IPv4 socket": func(k *kernelCase) error {
-		return unix.SetsockoptIPv6Mreq(k.udp(), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
-			&unix.IPv6Mreq{Multiaddr: [16]byte{0: 0xff, 1: 2, 15: 9}, Interface: 1})
+		return unix.SetsockoptIPv6Mreq(k.udp(), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, groupAt(1))
+	},
+	"join/zone that is no interface": func(k *kernelCase) error {
+		return unix.SetsockoptIPv6Mreq(k.six(unix.SOCK_DGRAM, true), unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, groupAt(noInterface))
+	},
+	"join/host without an interface": func(k *kernelCase) error {
+		testenv.Need(k, "tap", netlab.Available())
+		return netlab.New(k).Namespace("lone").Do(func() error {
+			return unix.SetsockoptIPMreq(k.udp(), unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreq{Multiaddr: [4]byte{239, 1, 2, 3}})
+		})
+	},
+	"leave/zone that is no interface": func(k *kernelCase) error {
+		return unix.SetsockoptIPv6Mreq(k.six(unix.SOCK_DGRAM, true), unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, groupAt(noInterface))
 	},
 	"leave/group that was not joined": func(k *kernelCase) error { return k.leave(k.udp(), 239, 1, 2, 3) },
 	"leave/address that is no group":  func(k *kernelCase) error { return k.leave(k.udp(), 10, 0, 0, 9) },
+}
+
+// noInterface is an index that no interface has.
+const noInterface = 1 << 30
+
+// groupAt is an IPv6 group on an interface.
+func groupAt(index uint32) *unix.IPv6Mreq {
+	return &unix.IPv6Mreq{Multiaddr: [16]byte{0: 0xff, 1: 2, 15: 9}, Interface: index}
 }
 
 // listen listens, and lets one come.

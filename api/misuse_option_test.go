@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ringtail-net/ringtail/api"
+	"github.com/ringtail-net/ringtail/stack"
 )
 
 // setting is a case of setting an option of a new socket.
@@ -141,10 +142,21 @@ var misuseOfNames = []misuse{
 		}},
 	{call: "join", name: "IPv6 group, IPv4 socket", demikernel: errNone, linux: syscall.ENOPROTOOPT, ours: syscall.EAFNOSUPPORT,
 		why: whyFamily, run: group(api.UDP4, (*api.LibOS).Join, "ff02::1234")},
+	{call: "join", name: "zone that is no interface", demikernel: errNone, linux: syscall.ENODEV, ours: syscall.ENODEV,
+		run: group(api.UDP, (*api.LibOS).Join, "ff02::1234%nosuch")},
+	{call: "join", name: "host without an interface", demikernel: errNone, linux: syscall.ENODEV, ours: syscall.ENODEV,
+		run: func(w *world) (api.QD, error) {
+			lone := api.New(must1(stack.New(stack.Config{})), api.Config{})
+			defer lone.Exit()
+			qd := must1(lone.Socket(api.UDP4))
+			return qd, lone.Join(qd, netip.MustParseAddr("239.1.2.3"))
+		}},
 	{call: "join", name: "TCP", demikernel: errNone, linux: syscall.EPROTO, ours: syscall.EPROTO,
 		run: group(api.TCP4, (*api.LibOS).Join, "239.1.2.3")},
 	{call: "leave", name: "group that was not joined", demikernel: errNone, linux: syscall.EADDRNOTAVAIL, ours: syscall.EADDRNOTAVAIL,
 		run: group(api.UDP4, (*api.LibOS).Leave, "239.1.2.3")},
+	{call: "leave", name: "zone that is no interface", demikernel: errNone, linux: syscall.EADDRNOTAVAIL, ours: syscall.EADDRNOTAVAIL,
+		run: group(api.UDP, (*api.LibOS).Leave, "ff02::1234%nosuch")},
 	{call: "leave", name: "address that is no group", demikernel: errNone, linux: syscall.EADDRNOTAVAIL, ours: syscall.EINVAL,
 		why: "as with join", run: group(api.UDP4, (*api.LibOS).Leave, "10.0.0.9")},
 }

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"errors"
 	"math"
 	"net/netip"
 	"syscall"
@@ -15,6 +14,9 @@ const (
 	whyPOSIX   = "as POSIX has it"
 	whyFamily  = "the family has a number of its own"
 )
+
+// nowhere is an address of a link that our host has not.
+var nowhere = netip.MustParseAddrPort("[fe80::1%nosuch]:9")
 
 // badQD was never a descriptor.
 const badQD api.QD = 12345
@@ -85,6 +87,13 @@ var misuseOfSockets = []misuse{
 			}
 			return qd, err
 		}},
+	{call: "bind", name: "port 0, and none left", demikernel: syscall.EOPNOTSUPP, linux: syscall.EADDRINUSE, page: "bind(2)", ours: syscall.EADDRINUSE,
+		why: whyMissing,
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.tcp()
+			return qd, w.lib.Bind(qd, w.free())
+		}},
 	{call: "bind", name: "wildcard", demikernel: syscall.EOPNOTSUPP, linux: works, ours: works,
 		why: whyMissing,
 		run: func(w *world) (api.QD, error) {
@@ -108,6 +117,11 @@ var misuseOfSockets = []misuse{
 		run: func(w *world) (api.QD, error) {
 			qd := w.tcp6()
 			return qd, w.lib.Bind(qd, w.free())
+		}},
+	{call: "bind", name: "zone that is no interface", demikernel: errNone, linux: syscall.ENODEV, ours: syscall.ENODEV,
+		run: func(w *world) (api.QD, error) {
+			qd := w.tcp()
+			return qd, w.lib.Bind(qd, nowhere)
 		}},
 	{call: "bind", name: "while connecting", demikernel: syscall.EINVAL, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		run: func(w *world) (api.QD, error) {
@@ -156,6 +170,13 @@ var misuseOfListeners = []misuse{
 			qd := w.tcp()
 			err := w.lib.Listen(qd, 8)
 			return qd, w.canAccept(qd, err)
+		}},
+	{call: "listen", name: "unbound, and no port left", demikernel: syscall.EDESTADDRREQ, linux: syscall.EADDRINUSE, page: "listen(2)", ours: syscall.EADDRINUSE,
+		why: whyMissing,
+		run: func(w *world) (api.QD, error) {
+			w.usePorts()
+			qd := w.tcp()
+			return qd, w.lib.Listen(qd, 8)
 		}},
 	{call: "listen", name: "twice", demikernel: syscall.EADDRINUSE, linux: works, ours: works,
 		why: "the second call changes the backlog",
@@ -260,121 +281,4 @@ func (w *world) canAccept(qd api.QD, err error) error {
 	defer c.Close()
 	w.done(w.lib.Accept(qd))
 	return nil
-}
-
-var misuseOfConnect = []misuse{
-	{call: "connect", name: "bad descriptor", demikernel: syscall.EBADF, linux: syscall.EBADF, ours: syscall.EBADF,
-		run: func(w *world) (api.QD, error) { return badQD, w.result(w.lib.Connect(badQD, w.nothing())) }},
-	{call: "connect", name: "after close", demikernel: syscall.EBADF, linux: syscall.EBADF, ours: syscall.EBADF,
-		run: func(w *world) (api.QD, error) {
-			qd := w.closed()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "no address", demikernel: syscall.EINVAL, linux: syscall.EINVAL, page: "connect(3p)", ours: syscall.EINVAL,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp()
-			return qd, w.result(w.lib.Connect(qd, netip.AddrPort{}))
-		}},
-	{call: "connect", name: "listening", demikernel: syscall.EOPNOTSUPP, linux: syscall.EISCONN, ours: syscall.EOPNOTSUPP, late: true,
-		why: "as POSIX has it: a listener is not connected",
-		run: func(w *world) (api.QD, error) {
-			qd := w.listening()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "while connecting", demikernel: syscall.EINPROGRESS, linux: syscall.EALREADY, ours: syscall.EALREADY, late: true,
-		why: "as POSIX has it: EINPROGRESS is the answer to the first",
-		run: func(w *world) (api.QD, error) {
-			qd := w.connecting()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "again after one that was cancelled, while the handshake goes on", demikernel: errNone, linux: syscall.EALREADY, ours: syscall.EALREADY, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp()
-			w.cancel(w.lib.Connect(qd, netip.AddrPortFrom(w.silent, 9)))
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "again after one that was cancelled, and has succeeded since", demikernel: errNone, linux: works, ours: works, late: true,
-		why: "it is told once; from then on it is EISCONN",
-		run: func(w *world) (api.QD, error) {
-			ln := must1(w.far.Listen("tcp4", netip.AddrPortFrom(w.peer, 0).String()))
-			defer ln.Close()
-			for {
-				qd, to := w.tcp(), addrPort(ln.Addr())
-				cancelled := w.cancel(w.lib.Connect(qd, to))
-				must(must1(ln.Accept()).Close()) // so it has succeeded
-				if cancelled {
-					err := w.result(w.lib.Connect(qd, to))
-					if again := w.before(w.lib.Connect(qd, to)); !errors.Is(again, syscall.EISCONN) {
-						w.Errorf("once more: %v", again)
-					}
-					w.late = true
-					return qd, err
-				}
-			}
-		}},
-	{call: "connect", name: "connected", demikernel: syscall.EISCONN, linux: syscall.EISCONN, ours: syscall.EISCONN, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd, _ := w.connected()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "accepted", demikernel: syscall.EISCONN, linux: syscall.EISCONN, ours: syscall.EISCONN, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.accepted()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "refused", demikernel: syscall.ECONNREFUSED, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "again after it was refused", demikernel: syscall.EBADF, linux: syscall.ECONNABORTED, ours: syscall.ECONNABORTED, late: true,
-		why: "POSIX leaves the state open; the descriptor is good until it is closed",
-		run: func(w *world) (api.QD, error) {
-			qd := w.refused()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "no route", demikernel: errNone, linux: syscall.ENETUNREACH, page: "connect(2)", ours: syscall.ENETUNREACH, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp()
-			return qd, w.result(w.lib.Connect(qd, netip.MustParseAddrPort("192.0.2.1:80")))
-		}},
-	{call: "connect", name: "nobody on the link", demikernel: errNone, linux: syscall.EHOSTUNREACH, page: "ip(7)", ours: syscall.EHOSTUNREACH, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp()
-			return qd, w.result(w.lib.Connect(qd, netip.AddrPortFrom(w.nobody, 80)))
-		}},
-	{call: "connect", name: "IPv6 address, IPv4 socket", demikernel: errNone, linux: syscall.EAFNOSUPPORT, ours: syscall.EAFNOSUPPORT, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp4()
-			return qd, w.result(w.lib.Connect(qd, netip.MustParseAddrPort("[fd00::2]:80")))
-		}},
-	{call: "connect", name: "IPv4 address, IPv6 socket", demikernel: errNone, linux: syscall.ENETUNREACH, ours: syscall.EAFNOSUPPORT, late: true,
-		why: "the same mistake as the line before, so the same number",
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp6()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "port 0", demikernel: errNone, linux: syscall.ECONNREFUSED, ours: syscall.ECONNREFUSED, late: true,
-		run: func(w *world) (api.QD, error) {
-			qd := w.tcp()
-			return qd, w.result(w.lib.Connect(qd, netip.AddrPortFrom(w.peer, 0)))
-		}},
-	{call: "connect", name: "UDP", demikernel: syscall.EINVAL, linux: works, ours: works, late: true,
-		why: whyMissing,
-		run: func(w *world) (api.QD, error) {
-			qd := w.udp()
-			return qd, w.result(w.lib.Connect(qd, w.nothing()))
-		}},
-	{call: "connect", name: "UDP again", demikernel: syscall.EBADF, linux: works, ours: works, late: true,
-		why: whyMissing + ": the new peer replaces the old one",
-		run: func(w *world) (api.QD, error) {
-			qd := w.udp()
-			w.done(w.lib.Connect(qd, w.nothing()))
-			to := netip.AddrPortFrom(w.silent, 2)
-			err := w.result(w.lib.Connect(qd, to))
-			if peer := must1(w.lib.PeerAddr(qd)); peer != to {
-				w.Errorf("the peer is %v", peer)
-			}
-			return qd, err
-		}},
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/stack"
+	"github.com/ringtail-net/ringtail/stack/gvisorlink"
+	gvisor "gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
 // A misuse is a line of the table in docs/misuse.md: a call that is wrong, or that
@@ -119,6 +121,7 @@ func (m *misuse) operation() string {
 // LibOS or the kernel.
 type world struct {
 	testing.TB
+	host      *stack.Host
 	lib       *api.LibOS
 	addr      netip.Addr
 	far       farSide
@@ -137,13 +140,13 @@ type farSide interface {
 
 // start makes the LibOS on a device.
 func (w *world) start(device string) {
-	h := must1(stack.New(stack.Config{Interfaces: []stack.Interface{{
+	w.host = must1(stack.New(stack.Config{Interfaces: []stack.Interface{{
 		Device:    must1(hal.Open(device)),
 		Addrs:     []netip.Prefix{netip.PrefixFrom(w.addr, 24)},
 		Neighbors: []stack.Neighbor{{Addr: w.silent, MAC: hal.MAC{2, 0, 0, 0, 0, 66}}},
 	}}}))
-	must(h.Ready(ctx))
-	w.lib = api.New(h, api.Config{})
+	must(w.host.Ready(ctx))
+	w.lib = api.New(w.host, api.Config{})
 }
 
 // leaves checks that misuse has not cost anything.
@@ -236,6 +239,19 @@ func (w *world) bound(n api.Network) api.QD {
 	qd := must1(w.lib.Socket(n))
 	must(w.lib.Bind(qd, w.free()))
 	return qd
+}
+
+// usePorts leaves no free port that could be chosen.
+func (w *world) usePorts() {
+	const port = 50_000
+	must(gvisorlink.Do(w.host, func(st *gvisor.Stack) {
+		if err := st.SetPortRange(port, port); err != nil {
+			w.Error(err)
+		}
+	}))
+	for _, n := range []api.Network{api.TCP, api.UDP} {
+		must(w.lib.Bind(must1(w.lib.Socket(n)), netip.AddrPortFrom(netip.IPv6Unspecified(), port)))
+	}
 }
 
 // local is the address of a socket of ours.

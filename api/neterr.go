@@ -34,11 +34,10 @@ func opError(op, call, network string, source, addr net.Addr, err error) error {
 // callError says which system call a leaf is from. Leaves without a number have
 // none.
 func callError(call string, err error) error {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) || errors.As(err, new(*os.SyscallError)) {
+	if !errors.As(err, new(syscall.Errno)) || errors.As(err, new(*os.SyscallError)) {
 		return err
 	}
-	return os.NewSyscallError(call, errno)
+	return os.NewSyscallError(call, err)
 }
 
 // asItIs is an error that is from no system call, and nothing to be added to.

@@ -130,7 +130,8 @@ func (c *PacketConn) write(p []byte, addr netip.AddrPort, call string) (int, err
 	return wr.op.N, opError("write", call, c.network, c.local, to, err)
 }
 
-// JoinGroup makes the socket receive what is sent to a multicast group.
+// JoinGroup makes the socket receive what is sent to a multicast group: see
+// [LibOS.Join].
 func (c *PacketConn) JoinGroup(group netip.Addr) error { return c.membership(KindJoin, group) }
 
 // LeaveGroup ends a membership.

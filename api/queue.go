@@ -193,13 +193,16 @@ func (l *LibOS) name(op string, qd QD) (local, peer netip.AddrPort, err error) {
 }
 
 // Join makes a datagram socket receive what is sent to a multicast group; Leave
-// ends that. It fails with EINVAL if group is none, with EADDRINUSE if the socket
-// is a member, and with EPROTO on a TCP socket.
+// ends that. The zone of an IPv6 group names the interface, as in "ff02::fb%eth0";
+// without a zone, and for IPv4, it is the host's first. Join fails with ENODEV if
+// there is no such interface, with EINVAL if group is none, with EADDRINUSE if the
+// socket is a member, and with EPROTO on a TCP socket.
 func (l *LibOS) Join(qd QD, group netip.Addr) error {
 	return l.membership("join", qd, KindJoin, group)
 }
 
-// Leave ends a membership. It fails with EADDRNOTAVAIL if there is none.
+// Leave ends a membership; group is the same as for [LibOS.Join]. It fails with
+// EADDRNOTAVAIL if there is none.
 func (l *LibOS) Leave(qd QD, group netip.Addr) error {
 	return l.membership("leave", qd, KindLeave, group)
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ringtail-net/ringtail/api"
+	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/loopback"
 	"github.com/ringtail-net/ringtail/hal/wrap"
 	"github.com/ringtail-net/ringtail/internal/testenv"
@@ -183,10 +185,18 @@ func TestPeerVanishes(t *testing.T) {
 		_, idle := r.pair()
 		must(r.client.SetOption(asking, api.KeepAlive{On: true, Idle: time.Minute, Interval: time.Second, Count: 3}))
 		lost := must1(r.server.Pop(left))
+		beside := must1(r.server.Net().ListenPacket("udp4", "10.0.0.1:0"))
 		must(r.devs[0].Close())
 
-		if c := r.soon(r.server, lost); c.Err == nil || c.EOF {
-			t.Errorf("the pop of the one whose device is closed: %+v", c)
+		down := r.soon(r.server, lost).Err
+		r.fails("the pop of the one whose device is closed", down, syscall.ENETDOWN)
+		if !errors.Is(down, hal.ErrClosed) {
+			t.Errorf("%v does not say why", down)
+		}
+		_, _, err := beside.ReadFrom(make([]byte, 1))
+		faces{T: t}.fails("a read on the net face", err, syscall.ENETDOWN, false)
+		if !errors.Is(err, hal.ErrClosed) {
+			t.Errorf("%v does not say why", err)
 		}
 		asked := r.soon(r.client, must1(r.client.Pop(asking)))
 		r.fails("a pop with keep-alive", asked.Err, gone...)

@@ -47,6 +47,42 @@ func (h *Host) fullAddress(n api.Network, ap netip.AddrPort) tcpip.FullAddress {
 	return to
 }
 
+// remote returns where an op that has an address goes. The wildcard is the host
+// itself, as on Linux: the address that the socket is bound to, or loopback's.
+func (s *socket) remote(op *api.Op) netip.AddrPort {
+	ip, port := op.Addr.Addr().Unmap(), op.Addr.Port()
+	if !ip.IsUnspecified() {
+		return op.Addr
+	}
+	if a, err := s.ep.GetLocalAddress(); err == nil {
+		if own := addr(a.Addr); own.IsValid() && !own.IsUnspecified() && own.Is4() == ip.Is4() {
+			return netip.AddrPortFrom(own, port)
+		}
+	}
+	if ip.Is4() {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+	}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), port)
+}
+
+// isBroadcast reports whether an address is that of all stations of a link.
+func (h *Host) isBroadcast(to tcpip.FullAddress) bool {
+	if to.Addr.Len() != header.IPv4AddressSize {
+		return false
+	}
+	r, err := h.st.FindRoute(to.NIC, tcpip.Address{}, to.Addr, ipv4.ProtocolNumber, false)
+	if err != nil {
+		return false // whoever goes there will be told
+	}
+	defer r.Release()
+	return r.IsOutboundBroadcast()
+}
+
+// isNowhere reports whether an address is one of a link that is none of the host's.
+func (h *Host) isNowhere(ip netip.Addr) bool {
+	return ip.Zone() != "" && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast()) && h.zone(ip.Zone()) == nil
+}
+
 // takes reports whether a socket of n can be bound to a, or send to it.
 func takes(n api.Network, a netip.Addr) bool {
 	switch n {

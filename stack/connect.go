@@ -70,14 +70,23 @@ func (s *socket) established() {
 
 // dial starts a connection. It reports whether that was all.
 func (s *socket) dial(op *api.Op) bool {
-	if s.network.Stream() && s.stall() {
+	stream, remote := s.network.Stream(), s.remote(op)
+	if stream && s.stall() {
 		return false
 	}
-	if s.network.Stream() && !s.h.neighbors.mayResolve(op.Addr.Addr()) {
+	to := s.h.fullAddress(s.network, remote)
+	switch broadcast := s.h.isBroadcast(to); {
+	case s.h.isNowhere(remote.Addr()), stream && (broadcast || remote.Addr().Unmap().IsMulticast()):
+		op.Err = syscall.ENETUNREACH // gVisor would ask all, and wait
+		return true
+	case broadcast && !s.ep.SocketOptions().GetBroadcast():
+		op.Err = syscall.EACCES // as a write would say
+		return true
+	case stream && !s.h.neighbors.mayResolve(remote.Addr()):
 		op.Err = syscall.EHOSTUNREACH
 		return true
 	}
-	err := s.ep.Connect(s.h.fullAddress(s.network, op.Addr))
+	err := s.ep.Connect(to)
 	if _, started := err.(*tcpip.ErrConnectStarted); started {
 		s.dialed = true
 		if s.ledger != nil {
@@ -86,8 +95,12 @@ func (s *socket) dial(op *api.Op) bool {
 		s.h.ready.add(s) // a connection to ourselves may be there already
 		return false
 	}
+	if stream {
+		op.Err = noPort(err, syscall.EADDRNOTAVAIL)
+		return true
+	}
 	op.Err = errno(err)
-	if err == nil { // a datagram socket's
+	if err == nil {
 		s.names(op)
 		s.peer = op.Peer.Addr()
 	}

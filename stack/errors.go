@@ -86,3 +86,12 @@ func errno(err tcpip.Error) error {
 	}
 	return syscall.EIO
 }
+
+// noPort is errno with a number for the lack of a free port: Linux has one for
+// each call, and gVisor one for all.
+func noPort(err tcpip.Error, number syscall.Errno) error {
+	if _, ok := err.(*tcpip.ErrNoPortAvailable); ok {
+		return number
+	}
+	return errno(err)
+}

@@ -34,14 +34,12 @@ func (s *socket) membership(op *api.Op) error {
 	if !group.IsMulticast() {
 		return syscall.EINVAL
 	}
-	if len(h.interfaces) == 0 {
-		return syscall.ENODEV
-	}
-	i := h.interfaces[0]
-	for _, f := range h.interfaces {
-		if f.name == group.Zone() {
-			i = f
+	i := h.zone(group.Zone())
+	if i == nil {
+		if op.Kind == api.KindLeave {
+			return syscall.EADDRNOTAVAIL // nobody is a member there
 		}
+		return syscall.ENODEV
 	}
 	m := membership{i, group.WithZone("")}
 	opt := tcpip.MembershipOption{NIC: i.id, MulticastAddr: address(group)}
@@ -67,6 +65,17 @@ func (s *socket) membership(op *api.Op) error {
 		s.joined = map[membership]bool{}
 	}
 	s.joined[m] = true
+	return nil
+}
+
+// zone returns the interface of a name, the first one for no name, or nil if there
+// is none.
+func (h *Host) zone(name string) *iface {
+	for _, i := range h.interfaces {
+		if name == "" || name == i.name {
+			return i
+		}
+	}
 	return nil
 }
 

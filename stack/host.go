@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringtail-net/ringtail/api"
@@ -144,12 +145,12 @@ func (h *Host) fail(i *iface, err error) {
 	i.failed = err
 	h.log.Error("device failed", "host", h.name, "interface", i.name, "err", err)
 	if !slices.ContainsFunc(h.interfaces, func(i *iface) bool { return i.failed == nil }) {
-		h.abort(fmt.Errorf("%s: %w", i.name, err))
+		h.abort(fmt.Errorf("%w: %s: %w", syscall.ENETDOWN, i.name, err))
 	}
 }
 
-// abort ends every op and every connection: there is no device left to carry
-// them. Reads and writes fail with the errno of the device's failure.
+// abort ends every op and every connection, with ENETDOWN and the device's own
+// words: there is no device left to carry them.
 func (h *Host) abort(err error) {
 	var numbers []uint64
 	for n := range h.sockets {

@@ -84,9 +84,13 @@ func (s *socket) execute(op *api.Op) {
 			finish(op, syscall.EISCONN)
 			return
 		}
+		if s.h.isNowhere(op.Addr.Addr()) {
+			finish(op, syscall.ENODEV)
+			return
+		}
 		err := s.ep.Bind(s.h.fullAddress(s.network, op.Addr))
 		s.names(op)
-		finish(op, errno(err))
+		finish(op, noPort(err, syscall.EADDRINUSE))
 	case api.KindListen:
 		if s.h.drain.begun {
 			finish(op, net.ErrClosed)
@@ -94,7 +98,8 @@ func (s *socket) execute(op *api.Op) {
 		}
 		// As on Linux, one more may wait than the backlog says, and so one at
 		// least.
-		finish(op, errno(s.ep.Listen(min(max(op.Backlog, 0), math.MaxInt32-1)+1)))
+		err := s.ep.Listen(min(max(op.Backlog, 0), math.MaxInt32-1) + 1)
+		finish(op, noPort(err, syscall.EADDRINUSE))
 	case api.KindShutdown:
 		finish(op, errno(s.shutdown(op.How)))
 	case api.KindOption:

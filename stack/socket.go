@@ -207,7 +207,11 @@ func (s *socket) write(op *api.Op) bool {
 		return true
 	}
 	if op.Addr.IsValid() && !s.network.Stream() {
-		h.to = h.fullAddress(s.network, op.Addr)
+		if h.isNowhere(op.Addr.Addr()) {
+			op.Err = syscall.ENETUNREACH
+			return true
+		}
+		h.to = h.fullAddress(s.network, s.remote(op))
 		opt.To = &h.to
 	}
 	for first := true; first || op.N < total; first = false {
@@ -255,7 +259,7 @@ func (s *socket) stall() bool {
 // destination returns where a datagram goes.
 func (s *socket) destination(op *api.Op) netip.Addr {
 	if op.Addr.IsValid() {
-		return op.Addr.Addr()
+		return s.remote(op).Addr()
 	}
 	return s.peer
 }
