@@ -32,13 +32,14 @@ type Config struct {
 
 	// DHCP and SLAAC get addresses from the network, beside Addrs: one of IPv4
 	// from a DHCP server, those of IPv6 from what routers advertise. They bring
-	// routes and name servers too. Hosts that share a
-	// link address need different names. See [stack.Interface].
+	// routes and name servers too. Hosts that share a link address need
+	// different names. See [stack.Interface].
 	DHCP, SLAAC bool
 
 	// Names are the DNS servers and known hosts of the net face. If it has no
-	// servers, and no search domains, those take their place that the network
-	// tells of by DHCP or SLAAC, as they are at the time.
+	// servers, or no search domains, those take their place that the network
+	// tells of by DHCP or SLAAC, as they are at the time, until somebody calls
+	// SetNames.
 	Names api.Names
 
 	// MTU is the length, in bytes, of the longest IP packet. Zero: the
@@ -106,6 +107,9 @@ func (c *Config) validate() (wrap.Faults, error) {
 		return faults, errors.New("which device? the host has none (Config.HAL, --hal): name one, as in tap:rt0?host=10.77.0.1/24 or loopback:lan")
 	case c.HAL != "" && !c.hasAddr():
 		return faults, errors.New("which address? the host has none on its device (Config.Addrs, --addr): give it one, as in 10.77.0.2/24 or fd00::2/64, or have it ask for one: dhcp, slaac")
+	}
+	if err := c.Names.Validate(); err != nil {
+		return faults, err
 	}
 	return faults, c.validateGateways()
 }

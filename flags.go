@@ -60,7 +60,7 @@ func (c *Config) RegisterFlagsWithPrefix(prefix string, fs *flag.FlagSet) {
 // RINGTAIL_HAL stands for --hal, RINGTAIL_MAX_CONNS for --max-conns, and so on
 // (see [EnvName]). lookup is mostly [os.LookupEnv]. Called before RegisterFlags it
 // makes a flag beat the environment, and what the environment says the default
-// that --help shows.
+// that --help shows. A variable that is empty counts as not set.
 func (c *Config) FromEnv(lookup func(string) (string, bool)) error {
 	return c.FromEnvWithPrefix("", lookup)
 }
@@ -73,7 +73,7 @@ func (c *Config) FromEnvWithPrefix(prefix string, lookup func(string) (string, b
 	fs.VisitAll(func(f *flag.Flag) {
 		name := EnvName(f.Name)
 		text, ok := lookup(name)
-		if !ok || err != nil {
+		if !ok || text == "" || err != nil { // empty is what a composed environment has for "not set"
 			return
 		}
 		if e := f.Value.Set(text); e != nil {
@@ -98,10 +98,7 @@ func parseServer(text string) (netip.AddrPort, error) {
 }
 
 func parseDomain(text string) (string, error) {
-	if text == "" || strings.ContainsAny(text, " /:") {
-		return "", errors.New("no domain")
-	}
-	return text, nil
+	return text, api.Names{Search: []string{text}}.Validate()
 }
 
 // A hostsFlag reads a file of hosts when it is set.

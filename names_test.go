@@ -1,6 +1,7 @@
 package ringtail
 
 import (
+	"errors"
 	"flag"
 	"net/netip"
 	"os"
@@ -24,6 +25,34 @@ func TestNamesWithLeases(t *testing.T) {
 	} {
 		if got := withLeases(test.configured, []stack.Lease{lease}); !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, test.want)
+		}
+	}
+}
+
+// Names that the user has set stay when leases change.
+func TestSetNamesStays(t *testing.T) {
+	h, err := Open(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	l := &leasedNames{configured: h.Net().Names(), stored: h.Net().Names()}
+	l.apply(h)
+	own := api.Names{Servers: []netip.AddrPort{netip.MustParseAddrPort("10.9.9.9:53")}}
+	h.Net().SetNames(own)
+	l.apply(h)
+	if got := h.Net().Names(); !reflect.DeepEqual(got, own) {
+		t.Errorf("names are %+v, want those that were set", got)
+	}
+}
+
+func TestBadNames(t *testing.T) {
+	for _, names := range []api.Names{
+		{Servers: make([]netip.AddrPort, 1)},
+		{Search: []string{".."}}, {Search: []string{"a b"}}, {Search: []string{""}},
+	} {
+		if _, err := Open(Config{Names: names}); !errors.Is(err, ErrConfig) {
+			t.Errorf("%+v: %v", names, err)
 		}
 	}
 }

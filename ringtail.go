@@ -51,7 +51,7 @@ type Host struct {
 	lib   *api.LibOS
 	pcap  func() error // closes the capture, once; nil: there is none
 
-	followed chan struct{} // closed when nobody follows leases any more; nil: nobody did
+	names *leasedNames // nil: all names are configured
 }
 
 // Open opens the device, puts faults and capture on it, and starts a host there.
@@ -83,8 +83,9 @@ func open(c Config) (*Host, error) {
 	}
 	h.lib = api.New(h.stack, api.Config{Logger: config.Logger, Strict: c.Strict, Names: c.Names})
 	if c.DHCP || c.SLAAC {
-		h.followed = make(chan struct{})
-		go h.followNames(c.Names)
+		own := h.Net().Names() // a copy
+		h.names = &leasedNames{configured: own, stored: own, done: make(chan struct{})}
+		go h.names.follow(h)
 	}
 	return h, nil
 }
@@ -131,9 +132,15 @@ func (h *Host) closePcap() error {
 
 // Ready waits until the host's addresses are there, are known to be its own alone,
 // and can be used: with IPv6 (duplicate address detection, RFC 4862) and with DHCP
-// that takes a second or more. It fails if another host has one of them; if ctx
+// that takes a second or more, and brings the names of the network with it. It fails if another host has one of them; if ctx
 // ends its error says what was missing.
-func (h *Host) Ready(ctx context.Context) error { return h.stack.Ready(ctx) }
+func (h *Host) Ready(ctx context.Context) error {
+	err := h.stack.Ready(ctx)
+	if err == nil && h.names != nil {
+		h.names.apply(h) // whoever was told that all is there can dial by name
+	}
+	return err
+}
 
 // Addrs returns the addresses of the host on its device as they are now: those
 // that were configured, and then those that the network has given.
@@ -160,8 +167,8 @@ func (h *Host) Stats() stack.Stats { return h.stack.Stats() }
 // idempotent.
 func (h *Host) Close() error {
 	err := errors.Join(h.lib.Exit(), h.closePcap())
-	if h.followed != nil {
-		<-h.followed
+	if h.names != nil {
+		<-h.names.done
 	}
 	return err
 }

@@ -50,5 +50,5 @@ func ExampleNet_SetNames() {
 	// Output:
 	// This is www.example.com
 	// This is www
-	// Get "http://example.com/": dial tcp: lookup example.com: no such host: this host has no DNS servers: give it some by Config.Names or SetNames, or use a literal address
+	// Get "http://example.com/": dial tcp: lookup example.com: no such host: this host has no DNS servers: give it some (Config.Names, SetNames, --dns), or use a literal address
 }

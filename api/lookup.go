@@ -57,7 +57,7 @@ func (n *Net) lookupRemote(ctx context.Context, k *Names, until time.Time, nw Ne
 	return nil, err
 }
 
-const noServers = ": this host has no DNS servers: give it some by Config.Names or SetNames, or use a literal address"
+const noServers = ": this host has no DNS servers: give it some (Config.Names, SetNames, --dns), or use a literal address"
 
 // lookupName asks the servers for a complete name.
 func (n *Net) lookupName(ctx context.Context, k *Names, until time.Time, nw Network, name string) (addrs []netip.Addr, failure *net.DNSError) {

@@ -161,7 +161,7 @@ func TestNoServers(t *testing.T) {
 		t.Errorf("Dial: %v", err)
 	}
 	const want = "dial tcp: lookup host.invalid: no such host: this host has no DNS servers: " +
-		"give it some by Config.Names or SetNames, or use a literal address"
+		"give it some (Config.Names, SetNames, --dns), or use a literal address"
 	if err.Error() != want {
 		t.Errorf("Dial: %v, want %s", err, want)
 	}

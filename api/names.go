@@ -1,11 +1,15 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ringtail-net/ringtail/api/internal/dns"
 )
 
 // Names is what a [Net] knows about names. The zero value knows localhost, and
@@ -13,8 +17,8 @@ import (
 //
 // A name is looked up in Hosts, and if it is not there the Servers are asked, for
 // the families that the network of the call takes: "tcp4" for IPv4 alone. When
-// there are addresses of one family that the host can reach, those of the other
-// have 50 ms to come (RFC 8305). Nothing comes from the machine: not its hosts
+// there are addresses of IPv4 that the host can reach, those of IPv6 have 50 ms
+// more to come (RFC 8305). Nothing comes from the machine: not its hosts
 // file, resolv.conf or nsswitch.conf, and not /etc/services either. An operator
 // who wants them reads them, by [ParseHosts] for example.
 //
@@ -64,6 +68,23 @@ func (n *Net) SetNames(names Names) {
 // Names returns what n knows about names: a copy of what was set, with the names
 // in lower case and without final dots.
 func (n *Net) Names() Names { return n.names.Load().clone() }
+
+// Validate says what is wrong with k: a server without an address, or a domain of
+// Search that is none. SetNames takes such names all the same; lookups fail by
+// them.
+func (k Names) Validate() error {
+	for _, s := range k.Servers {
+		if !s.Addr().IsValid() || s.Addr().IsUnspecified() {
+			return errors.New("a DNS server without an address")
+		}
+	}
+	for _, domain := range k.Search {
+		if domain = canonicalName(domain); domain == "" || !dns.IsName(domain) {
+			return fmt.Errorf("search domain %q: want a name such as lab.example", domain)
+		}
+	}
+	return nil
+}
 
 // clone returns a copy in canonical form.
 func (k Names) clone() Names {

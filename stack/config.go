@@ -78,8 +78,9 @@ type Interface struct {
 	DHCP bool
 	// SLAAC listens to the link's routers: an address under every prefix that
 	// they advertise for that (RFC 4862), routes, name servers. The addresses
-	// are stable for a host and device and do not show the MAC (RFC 7217); for
-	// them too, hosts that share a MAC must have different names.
+	// are stable for a host and device, not the kernel's, and do not show the
+	// MAC (RFC 7217), though who suspects one can try it: there is no secret.
+	// Here too, hosts that share a MAC must have different names.
 	SLAAC bool
 	// MTU lowers the device's. Zero: the device's own. A DHCP server can lower
 	// it further.

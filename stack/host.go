@@ -163,6 +163,9 @@ func (h *Host) abort(err error) {
 	for op := range h.lingers.All() {
 		op.Sock.(*socket).ep.Abort() // which ends its close
 	}
+	for _, s := range h.peers.closing {
+		s.ep.Abort() // nobody would ever acknowledge what it sends
+	}
 }
 
 // Done returns a channel that is closed when the host has been.

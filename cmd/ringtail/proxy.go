@@ -72,7 +72,7 @@ listener.`,
 	fs.StringSliceVar(&p.socks, "socks", nil, "serve SOCKS 5 at this `address`, or port of 127.0.0.1; repeatable")
 	fs.StringVar(&p.user, "socks-user", "", "ask SOCKS clients for `user:password` (in the clear; better given as "+ringtail.EnvName("socks-user")+")")
 	fs.BoolVar(&p.cfg.Public, "public", false, "let others than this machine use the kernel's side")
-	fs.IntVar(&p.cfg.MaxFlows, "max-flows", 1024, "serve `N` connections and UDP flows at a time; others wait")
+	fs.IntVar(&p.cfg.MaxFlows, "max-flows", 1024, "serve `N` connections and UDP flows at a time, of all ports together; others wait")
 	fs.DurationVar(&p.cfg.Idle, "udp-idle", time.Minute, "end a UDP flow after this `time` of silence")
 	fs.DurationVar(&p.drain, "drain", 10*time.Second, "`time` that connections have to end, before they are reset")
 	fs.DurationVar(&p.report, "report", 0, "write the counters every so much `time` (default: at the end)")
