@@ -12,8 +12,8 @@
 //
 // Hours pass in a moment: [testing/synctest] makes time virtual, and hosts on a
 // wire in memory live in its bubble as they are. So it is tested that keep-alives
-// find the connections that a cut cable has broken, that idle ones live for half
-// a day, and that a server which has forgotten them is noticed.
+// find the connections that a cut cable has broken, that idle ones live for
+// hours, and that a server which has forgotten them is noticed.
 //
 // The trap is in the kernel's favour: connections through a TAP or a network card
 // wait on file descriptors, which no bubble can make virtual.

@@ -67,11 +67,11 @@ func (w *world) ask(text string) string {
 	return number
 }
 
-// Half a day of silence costs nothing but probes, and the connections live.
+// Hours of silence cost nothing but probes, and the connections live.
 func TestIdle(t *testing.T) {
 	hours(t, 0, func(w *world) {
 		before := w.client.Stats().TCP.SegmentsOut
-		const span = 12 * time.Hour
+		const span = 6 * time.Hour
 		time.Sleep(span)
 		probes := w.client.Stats().TCP.SegmentsOut - before
 		if want := uint64(8 * span / (15 * time.Second)); probes < want*9/10 || probes > want*11/10 {
