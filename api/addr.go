@@ -29,6 +29,9 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 	case *net.UDPAddr:
 		return unmap(a.AddrPort()), a.AddrPort().IsValid()
 	case *net.IPAddr:
+		if a == nil {
+			break
+		}
 		ip, ok := netip.AddrFromSlice(a.IP)
 		return netip.AddrPortFrom(ip.Unmap().WithZone(a.Zone), 0), ok
 	case interface{ AddrPort() netip.AddrPort }:

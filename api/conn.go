@@ -27,6 +27,11 @@ func (e *endpoint) fail(op, call string, err error) error {
 	return opError(op, call, e.network, e.local, e.peer, err)
 }
 
+// failHere is fail of a call that is about this end alone. It names one address.
+func (e *endpoint) failHere(op, call string, err error) error {
+	return opError(op, call, e.network, nil, e.local, err)
+}
+
 // run runs a call under a deadline. The caller frees it.
 func (e *endpoint) run(d *deadline, c *call) error {
 	if e.closed.Load() {
@@ -43,17 +48,19 @@ func (e *endpoint) run(d *deadline, c *call) error {
 // Close ends the connection, and every pending call with [net.ErrClosed].
 // Written bytes are still sent, in the background; with SetLinger above zero it
 // waits until the peer has acknowledged them, as long as it was told.
-func (e *endpoint) Close() error {
+func (e *endpoint) Close() error { return e.fail("close", "close", e.close()) }
+
+func (e *endpoint) close() error {
 	if e.closed.Swap(true) {
-		return e.fail("close", "close", net.ErrClosed)
+		return net.ErrClosed
 	}
 	err := e.s.close()
-	e.rd.set(time.Time{})
-	e.wd.set(time.Time{})
+	e.rd.close()
+	e.wd.close()
 	if err == net.ErrClosed { // the transport was closed first
 		err = nil
 	}
-	return e.fail("close", "close", err)
+	return err
 }
 
 // SetDeadline sets both deadlines. Times are the transport's.
@@ -74,18 +81,20 @@ func (e *endpoint) SetWriteDeadline(t time.Time) error { return e.setDeadline(&e
 
 func (e *endpoint) setDeadline(d *deadline, t time.Time) error {
 	if e.closed.Load() {
-		return e.fail("set", "setsockopt", net.ErrClosed)
+		return e.failHere("set", "setsockopt", net.ErrClosed)
 	}
 	d.set(t)
 	return nil
 }
 
 // SetOption sets an option that has no method of its own.
-func (e *endpoint) SetOption(o Option) error {
+func (e *endpoint) SetOption(o Option) error { return e.fail("set", "setsockopt", e.setOption(o)) }
+
+func (e *endpoint) setOption(o Option) error {
 	if e.closed.Load() {
-		return e.fail("set", "setsockopt", net.ErrClosed)
+		return net.ErrClosed
 	}
-	return e.fail("set", "setsockopt", e.s.setOption(o))
+	return e.s.setOption(o)
 }
 
 // Option returns the present value of the option that has o's type.
@@ -101,14 +110,18 @@ func (e *endpoint) Option(o Option) (Option, error) {
 func (e *endpoint) LocalAddr() net.Addr { return e.local }
 
 // SetReadBuffer sets the size of the receive buffer.
-func (e *endpoint) SetReadBuffer(bytes int) error { return e.SetOption(ReadBuffer(bytes)) }
+func (e *endpoint) SetReadBuffer(bytes int) error {
+	return e.failHere("set", "setsockopt", e.setOption(ReadBuffer(bytes)))
+}
 
 // SetWriteBuffer sets the size of the send buffer.
-func (e *endpoint) SetWriteBuffer(bytes int) error { return e.SetOption(WriteBuffer(bytes)) }
+func (e *endpoint) SetWriteBuffer(bytes int) error {
+	return e.failHere("set", "setsockopt", e.setOption(WriteBuffer(bytes)))
+}
 
 // A Conn is a TCP connection, with the methods of [net.TCPConn] but for those of
-// file descriptors. All of them may be called at once; reads, and writes, are
-// executed one after the other.
+// file descriptors and Multipath TCP. All of them may be called at once; reads,
+// and writes, are executed one after the other.
 type Conn struct{ endpoint }
 
 var _ net.Conn = (*Conn)(nil)
@@ -138,11 +151,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return rd.op.N, c.fail("read", "read", err)
 }
 
-// Write writes all of p, or says how much it did.
+// Write writes all of p, or says how much it did. Of an empty p it says whether
+// there is still a connection to write to.
 func (c *Conn) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, c.check("write")
-	}
 	wr := c.s.call(KindWrite)
 	defer wr.free()
 	wr.buffer(p)
@@ -182,15 +193,25 @@ func (c *Conn) SetLinger(sec int) error { return c.SetOption(Linger(time.Duratio
 // SetKeepAlive turns probes of an idle connection on or off.
 func (c *Conn) SetKeepAlive(on bool) error { return c.SetOption(KeepAlive{On: on}) }
 
-// SetKeepAlivePeriod sets the time until the first probe and between probes.
+// SetKeepAlivePeriod sets how long a connection is idle before it is probed:
+// zero means 15 s, and a negative time leaves things as they are. It turns
+// nothing on.
 func (c *Conn) SetKeepAlivePeriod(d time.Duration) error {
-	return c.SetOption(KeepAlive{On: true, Idle: d, Interval: d})
+	o, err := c.s.option(KeepAlive{})
+	if k, ok := o.(KeepAlive); ok && err == nil {
+		return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: k.On, Idle: d, Interval: -1, Count: -1})
+	}
+	return c.fail("set", "setsockopt", err)
 }
 
 // SetKeepAliveConfig sets all that there is to keep-alives. Zero fields of it
 // mean 15 s, 15 s and 9; negative ones leave things as they are.
 func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
-	o := KeepAlive{On: config.Enable, Idle: config.Idle, Interval: config.Interval, Count: config.Count}
+	return c.SetOption(keepAliveOption(config))
+}
+
+func keepAliveOption(c net.KeepAliveConfig) KeepAlive {
+	o := KeepAlive{On: c.Enable, Idle: c.Idle, Interval: c.Interval, Count: c.Count}
 	if o.Idle == 0 {
 		o.Idle = 15 * time.Second
 	}
@@ -201,7 +222,7 @@ func (c *Conn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 		o.Count = 9
 	}
 	o.Idle, o.Interval, o.Count = max(o.Idle, 0), max(o.Interval, 0), max(o.Count, 0)
-	return c.SetOption(o)
+	return o
 }
 
 // copyBuffer is how much ReadFrom and WriteTo move at a time.
@@ -213,11 +234,11 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	for err == nil {
 		var m int
 		if m, err = c.writeSome(w); err == io.EOF {
-			return n + int64(m), nil
+			return n, nil
 		}
 		n += int64(m)
 	}
-	return n, err
+	return n, c.fail("writeto", "", err)
 }
 
 // writeSome reads once, into memory that comes when there are bytes.
@@ -238,6 +259,9 @@ func (c *Conn) writeSome(w io.Writer) (n int, err error) {
 	for _, seg := range sga.Segs {
 		m, err := w.Write(seg)
 		n += m
+		if err == nil && m != len(seg) {
+			err = io.ErrShortWrite
+		}
 		if err != nil {
 			return n, err
 		}
@@ -246,7 +270,12 @@ func (c *Conn) writeSome(w io.Writer) (n int, err error) {
 }
 
 // ReadFrom writes what it reads from r, until its end.
-func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	n, err := c.readFrom(r)
+	return n, c.fail("readfrom", "", err)
+}
+
+func (c *Conn) readFrom(r io.Reader) (n int64, err error) {
 	sga := c.s.lib.Alloc(copyBuffer)
 	defer sga.Free()
 	p := sga.Segs[0]

@@ -23,21 +23,15 @@ type deadline struct {
 	setting uint64 // counts calls of set; an older timer means nothing
 	timer   Timer
 	expired bool
+	closed  bool // nothing can be set any more
 	calls   list[call]
 }
 
 // set moves the deadline; the zero time is none. One that is past ends the
 // pending calls.
 func (d *deadline) set(t time.Time) {
-	d.mu.Lock()
-	d.setting++
-	setting, old := d.setting, d.timer
-	d.timer, d.expired = nil, false
-	d.mu.Unlock()
-	if old != nil {
-		old.Stop()
-	}
-	if t.IsZero() {
+	setting, ok := d.reset(false)
+	if !ok || t.IsZero() {
 		return
 	}
 	left := t.Sub(d.timers.Now())
@@ -55,6 +49,25 @@ func (d *deadline) set(t time.Time) {
 	if !current {
 		timer.Stop()
 	}
+}
+
+// close takes the deadline away for good: who sets one at the same time leaves no
+// timer behind.
+func (d *deadline) close() { d.reset(true) }
+
+// reset takes the deadline away, and says whether there may be a next one.
+func (d *deadline) reset(last bool) (setting uint64, ok bool) {
+	d.mu.Lock()
+	d.closed = d.closed || last
+	d.setting++
+	setting, ok = d.setting, !d.closed
+	old := d.timer
+	d.timer, d.expired = nil, false
+	d.mu.Unlock()
+	if old != nil {
+		old.Stop()
+	}
+	return setting, ok
 }
 
 // expire ends the pending calls, if the deadline is still that of setting.

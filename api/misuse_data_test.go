@@ -146,7 +146,6 @@ var misuseOfPush = []misuse{
 			return qd, w.result(w.lib.PushTo(qd, sga(5), nowhere))
 		}},
 	{call: "pushto", name: "broadcast", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true, op: "push",
-		why: "there is no option that allows it yet",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.result(w.lib.PushTo(qd, sga(5), w.broadcast()))

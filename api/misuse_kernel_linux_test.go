@@ -264,6 +264,7 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"setoption/negative buffer":              func(k *kernelCase) error { return k.setInt(k.tcp(), unix.SOL_SOCKET, unix.SO_RCVBUF, -1) },
 	"setoption/NoDelay, UDP":                 func(k *kernelCase) error { return k.setInt(k.udp(), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) },
 	"setoption/MaxSegment, UDP":              func(k *kernelCase) error { return k.setInt(k.udp(), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1000) },
+	"setoption/Broadcast, TCP":               func(k *kernelCase) error { return k.setInt(k.tcp(), unix.SOL_SOCKET, unix.SO_BROADCAST, 1) },
 	"setoption/MulticastTTL, TCP":            func(k *kernelCase) error { return k.setInt(k.tcp(), unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 1) },
 	"option/bad descriptor": func(*kernelCase) error {
 		_, err := unix.GetsockoptInt(badFD, unix.IPPROTO_TCP, unix.TCP_NODELAY)

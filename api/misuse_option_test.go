@@ -58,6 +58,8 @@ var misuseOfOptions = []misuse{
 		why: whyKind, run: setting(api.UDP, api.MaxSegment(1000))},
 	{call: "setoption", name: "MulticastTTL, TCP", demikernel: syscall.EOPNOTSUPP, linux: syscall.EINVAL, ours: syscall.ENOPROTOOPT,
 		why: whyKind, run: setting(api.TCP, api.MulticastTTL(1))},
+	{call: "setoption", name: "Broadcast, TCP", demikernel: syscall.EOPNOTSUPP, linux: works, ours: syscall.ENOPROTOOPT,
+		why: whyKind, run: setting(api.TCP, api.Broadcast(true))},
 	{call: "setoption", name: "RACK", demikernel: errNone, linux: errNone, ours: syscall.ENOPROTOOPT,
 		why: "it is for a whole host (stack.Config), and can be asked for only",
 		run: setting(api.TCP, api.RACK(true))},

@@ -72,9 +72,26 @@ type Dialer struct {
 	// LocalAddr, if valid, is where to dial from; port 0 is any.
 	LocalAddr netip.AddrPort
 
-	// KeepAlive is set on TCP connections. As in package net, zero is on, every
-	// 15 seconds; negative is off.
-	KeepAlive time.Duration
+	// KeepAlive is how long a TCP connection is idle before it is probed, and
+	// KeepAliveConfig all that there is to probes, as in package net: zero is
+	// 15 seconds, and 15 between probes; a negative KeepAlive is none; if
+	// KeepAliveConfig is enabled KeepAlive counts for nothing.
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
+
+	// Options are set on the socket before it is bound and connected.
+	Options []Option
+
+	// Control, if set, is called for every address that is tried, after
+	// Options and before the socket is bound and connected: with the network
+	// as the address has it ("tcp4", "udp6"; "icmp4") and with the address,
+	// which a name has been resolved to. It may look at them, set options by
+	// set, and refuse: its error is that of the attempt. set is good until
+	// Control returns.
+	//
+	// There is no syscall.RawConn, here or on connections: a socket of a host
+	// has no file descriptor, and whatever is done to one is done by options.
+	Control func(ctx context.Context, network, address string, set func(Option) error) error
 }
 
 // Dial is DialContext without a context.
@@ -99,11 +116,11 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err
 	}
-	return d.Net.conn(c.s, unmap(c.r.Local), unmap(c.r.Peer), d.KeepAlive), nil
+	return d.Net.conn(c.s, unmap(c.r.Local), unmap(c.r.Peer), keepAlive(d.KeepAlive, d.KeepAliveConfig)), nil
 }
 
 // connect makes a socket and connects it until end, if that is not zero. Its
-// errors are leaves.
+// errors are leaves, or say which call failed.
 func (d *Dialer) connect(ctx context.Context, end time.Time, nw Network, addr netip.AddrPort) (*socket, Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, Result{}, err
@@ -111,43 +128,90 @@ func (d *Dialer) connect(ctx context.Context, end time.Time, nw Network, addr ne
 	limit := deadline{timers: d.Net.lib.timers}
 	limit.set(end)
 	defer limit.set(time.Time{})
-	lib := d.Net.lib
-	s, err := lib.newSocket(ctx, lib.transport, nw, nil)
+	s, err := d.Net.lib.newSocket(ctx, d.Net.lib.transport, nw, nil)
 	if err != nil {
+		return nil, Result{}, callError("socket", err)
+	}
+	connected := false
+	defer func() { // also if Control panics
+		if !connected {
+			_ = s.close()
+		}
+	}()
+	if err := d.prepare(ctx, s, addr); err != nil {
 		return nil, Result{}, err
+	}
+	c := s.call(KindConnect)
+	defer c.free()
+	c.op.Addr = addr
+	if err := limit.begin(c); err != nil {
+		return nil, Result{}, err
+	}
+	c.run(ctx)
+	limit.end(c)
+	connected = c.op.Err == nil
+	return s, c.op.Result, c.op.Err
+}
+
+// prepare does what comes before the connect.
+func (d *Dialer) prepare(ctx context.Context, s *socket, addr netip.AddrPort) error {
+	set := func(o Option) error { return callError("setsockopt", s.setOption(o)) }
+	if err := s.setUp(d.Options); err != nil {
+		return err
+	}
+	if d.Control != nil {
+		if err := d.Control(ctx, s.net.of(addr.Addr()), addr.String(), set); err != nil {
+			return asItIs{err}
+		}
 	}
 	if d.LocalAddr.IsValid() {
-		err = s.bind(d.LocalAddr)
+		return callError("bind", s.bind(d.LocalAddr))
 	}
-	var r Result
-	if err == nil {
-		c := s.call(KindConnect)
-		c.op.Addr = addr
-		if err = limit.begin(c); err == nil {
-			c.run(ctx)
-			limit.end(c)
-			r, err = c.op.Result, c.op.Err
+	return nil
+}
+
+// of names the network of one family.
+func (n Network) of(ip netip.Addr) string {
+	name := n.String()
+	switch {
+	case n != TCP && n != UDP:
+		return name
+	case ip.Is4():
+		return name + "4"
+	}
+	return name + "6"
+}
+
+// setUp sets what package net sets on every socket, and then options. What is
+// only a custom a transport may do without.
+func (s *socket) setUp(options []Option) error {
+	if !s.net.Stream() {
+		_ = s.setOption(Broadcast(true))
+	}
+	for _, o := range options {
+		if err := s.setOption(o); err != nil {
+			return callError("setsockopt", err)
 		}
-		c.free()
 	}
-	if err != nil {
-		_ = s.close()
-		return nil, Result{}, err
+	return nil
+}
+
+// keepAlive makes one of the two ways to say how a connection is kept alive.
+func keepAlive(idle time.Duration, c net.KeepAliveConfig) net.KeepAliveConfig {
+	if !c.Enable && idle >= 0 {
+		return net.KeepAliveConfig{Enable: true, Idle: idle}
 	}
-	return s, r, nil
+	return c
 }
 
 // conn wraps a connected socket.
-func (n *Net) conn(s *socket, local, peer netip.AddrPort, keepAlive time.Duration) net.Conn {
+func (n *Net) conn(s *socket, local, peer netip.AddrPort, keepAlive net.KeepAliveConfig) net.Conn {
 	if !s.net.Stream() {
 		return newPacketConn(s, local, peer)
 	}
-	if keepAlive >= 0 {
-		if keepAlive == 0 {
-			keepAlive = 15 * time.Second
-		}
+	if keepAlive.Enable {
 		// A transport without keep-alives is as good: nobody asked for them.
-		_ = s.setOption(KeepAlive{On: true, Idle: keepAlive, Interval: keepAlive})
+		_ = s.setOption(keepAliveOption(keepAlive))
 	}
 	return newConn(s, local, peer)
 }
@@ -160,11 +224,12 @@ type ListenConfig struct {
 	// Backlog is how many connections may wait for an Accept. Zero: 4096.
 	Backlog int
 
-	// KeepAlive is set on accepted connections. As in package net, zero is on,
-	// every 15 seconds; negative is off.
-	KeepAlive time.Duration
+	// KeepAlive and KeepAliveConfig are for accepted connections: see [Dialer].
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
 
-	// Options are set on the socket before it is bound.
+	// Options are set on the socket before it is bound. There is no Control:
+	// who listens knows the address, and has no more to say than options do.
 	Options []Option
 }
 
@@ -185,11 +250,13 @@ func (c *ListenConfig) Listen(ctx context.Context, network, address string) (net
 		_ = s.close()
 		return nil, opError("listen", "listen", network, nil, netAddr(s.net, local), err)
 	}
-	return newListener(s, local, c.KeepAlive), nil
+	return newListener(s, local, keepAlive(c.KeepAlive, c.KeepAliveConfig)), nil
 }
 
 // ListenPacket is as [Net.ListenPacket]. ctx bounds the call, not the
-// connection's life.
+// connection's life. As in package net, listening on a multicast address is
+// listening on its port of every address, which others may do too; the group is
+// joined by [PacketConn.JoinGroup].
 func (c *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	s, local, err := c.open(ctx, network, address, false)
 	if err != nil {
@@ -211,25 +278,32 @@ func (c *ListenConfig) open(ctx context.Context, network, address string, stream
 	if err != nil {
 		return nil, netip.AddrPort{}, opError("listen", "socket", network, nil, netAddr(nw, addrs[0]), err)
 	}
-	if stream {
+	local := addrs[0]
+	if stream || local.Addr().IsMulticast() {
 		// As package net does: connections in TIME-WAIT are no reason to
-		// refuse. A transport may do without.
+		// refuse, nor are other members of a group. A transport may do without.
 		_ = s.setOption(ReuseAddr(true))
 	}
-	call := "setsockopt"
-	for i := 0; i < len(c.Options) && err == nil; i++ {
-		err = s.setOption(c.Options[i])
+	if !stream && local.Addr().IsMulticast() {
+		local = netip.AddrPortFrom(anyOf(local.Addr()), local.Port())
 	}
-	local := addrs[0]
-	if err == nil {
-		call, err = "bind", s.bind(local)
+	if err = s.setUp(c.Options); err == nil {
+		err = callError("bind", s.bind(local))
 	}
 	if err == nil {
 		local, _, err = s.name()
 	}
 	if err != nil {
 		_ = s.close()
-		return nil, netip.AddrPort{}, opError("listen", call, network, nil, netAddr(nw, addrs[0]), err)
+		return nil, netip.AddrPort{}, opError("listen", "getsockname", network, nil, netAddr(nw, addrs[0]), err)
 	}
 	return s, local, nil
+}
+
+// anyOf is the unspecified address of ip's family.
+func anyOf(ip netip.Addr) netip.Addr {
+	if ip.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }

@@ -39,6 +39,11 @@ type (
 	// multicast port.
 	ReuseAddr bool
 
+	// Broadcast lets a datagram socket send to broadcast addresses. Off for new
+	// sockets of the queue face, on for those of the net face, as in package
+	// net.
+	Broadcast bool
+
 	// TTL is the IPv4 time to live, or IPv6 hop limit, of unicast packets;
 	// MulticastTTL that of multicast packets.
 	TTL          int
@@ -83,6 +88,7 @@ func (Linger) option()         {}
 func (ReadBuffer) option()     {}
 func (WriteBuffer) option()    {}
 func (ReuseAddr) option()      {}
+func (Broadcast) option()      {}
 func (TTL) option()            {}
 func (MulticastTTL) option()   {}
 func (MaxSegment) option()     {}

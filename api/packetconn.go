@@ -10,7 +10,10 @@ import (
 // A PacketConn is a UDP or ICMP socket, connected (by Dial) or not, with the
 // methods of [net.UDPConn] but for those of file descriptors and control
 // messages. A datagram that is longer than the buffer of a read is cut. All
-// methods may be called at once.
+// methods may be called at once. Broadcast is allowed.
+//
+// Addresses of senders are in their own form: those of IPv4 are not in the
+// clothes of IPv6, also on sockets of both.
 type PacketConn struct {
 	endpoint
 	connected bool
@@ -49,6 +52,15 @@ func (c *PacketConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	return n, netAddr(c.s.net, from), nil
 }
 
+// ReadFromUDP is ReadFrom with the type that its address has.
+func (c *PacketConn) ReadFromUDP(p []byte) (int, *net.UDPAddr, error) {
+	n, from, err := c.read(p, "recvfrom")
+	if err != nil {
+		return n, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
 // ReadFromUDPAddrPort is ReadFrom without the allocation of an address.
 func (c *PacketConn) ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error) {
 	return c.read(p, "recvfrom")
@@ -70,9 +82,21 @@ func (c *PacketConn) Write(p []byte) (int, error) {
 // WriteTo sends p as one datagram. The address is a [*net.UDPAddr], a
 // [*net.IPAddr], or any with a method AddrPort.
 func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
+	if udp, ok := addr.(*net.UDPAddr); ok {
+		return c.WriteToUDP(p, udp)
+	}
 	to, ok := addrPort(addr)
 	if !ok {
-		return 0, opError("write", "sendto", c.network, c.local, addr, syscall.EINVAL)
+		return 0, opError("write", "", c.network, c.local, addr, asItIs{syscall.EINVAL})
+	}
+	return c.WriteToUDPAddrPort(p, to)
+}
+
+// WriteToUDP is WriteTo for one type of address.
+func (c *PacketConn) WriteToUDP(p []byte, addr *net.UDPAddr) (int, error) {
+	to := unmap(addr.AddrPort())
+	if addr != nil && len(addr.IP) == 0 { // this host, as in package net
+		to = unspecified(c.s.net, to.Port(), listening)[0]
 	}
 	return c.WriteToUDPAddrPort(p, to)
 }

@@ -257,13 +257,12 @@ func (h *Host) addLoopback() error {
 	if err := h.st.CreateNICWithOptions(loNIC, loopback.New(), stack.NICOptions{Name: "lo"}); err != nil {
 		return errno(err)
 	}
-	// There is nobody to ask whether an address is taken, and the interface
-	// would take its own question for another's.
-	ep, err := h.st.GetNetworkEndpoint(loNIC, ipv6.ProtocolNumber)
-	if err != nil {
+	// Here everybody's questions come back: ::1 would be found a duplicate.
+	if ep, err := h.st.GetNetworkEndpoint(loNIC, ipv6.ProtocolNumber); err != nil {
 		return errno(err)
+	} else if d, ok := ep.(stack.DuplicateAddressDetector); ok {
+		d.SetDADConfigurations(stack.DADConfigurations{})
 	}
-	ep.(stack.DuplicateAddressDetector).SetDADConfigurations(stack.DADConfigurations{})
 	for _, p := range []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")} {
 		if err := h.st.AddProtocolAddress(loNIC, protocolAddress(p), stack.AddressProperties{}); err != nil {
 			return errno(err)

@@ -79,7 +79,7 @@ func (s *socket) dial(op *api.Op) bool {
 	case s.h.isNowhere(remote.Addr()), stream && (broadcast || remote.Addr().Unmap().IsMulticast()):
 		op.Err = syscall.ENETUNREACH // gVisor would ask all, and wait
 		return true
-	case broadcast:
+	case broadcast && !s.ep.SocketOptions().GetBroadcast():
 		op.Err = syscall.EACCES // as a write would say
 		return true
 	case stream && !s.h.neighbors.mayResolve(remote.Addr()):

@@ -58,19 +58,6 @@ func TestConnectedDatagramSocketIsRefused(t *testing.T) {
 	}
 }
 
-// A host has both loopback addresses, at once and for good.
-func TestLoopbackAddresses(t *testing.T) {
-	h, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	for _, at := range []string{"127.0.0.1:7", "[::1]:7"} {
-		near, far := join(t, h, h, api.TCP, at)
-		transfer(t, h, h, near, far, 100_000, 1)
-	}
-}
-
 func TestPing(t *testing.T) {
 	a, b := pair(t, Config{}, loopback.Config{})
 	ready(t, a, b)
@@ -439,6 +426,13 @@ func TestOptions(t *testing.T) {
 	if r := call(t, h, api.Request{Kind: api.KindOption, Sock: s, Opt: api.Congestion("nope")}); r.Err == nil {
 		t.Errorf("an unknown congestion control: %v", r.Err)
 	}
+	u := socketOf(t, h, api.UDP)
+	for _, o := range []api.Option{api.Broadcast(true), api.Broadcast(false), api.MulticastTTL(3)} {
+		ok(t, h, api.Request{Kind: api.KindOption, Sock: u, Opt: o})
+		if got := query(t, h, u, o); got != o {
+			t.Errorf("%T was set to %v and is %v", o, o, got)
+		}
+	}
 }
 
 func TestStatsOfAConnection(t *testing.T) {
@@ -535,5 +529,17 @@ func testFragmentsAreVerified(t *testing.T, cfg Config) {
 	r := ok(t, h, api.Request{Kind: api.KindRead, Sock: s, Bufs: [][]byte{buf}})
 	if got := string(buf[:r.N]); got != "a payload that was not, no" {
 		t.Errorf("%q was delivered", got)
+	}
+}
+
+// Both loopback addresses answer at once, whatever interfaces there are.
+func TestLoopbackAddresses(t *testing.T) {
+	a, _ := pair(t, Config{}, loopback.Config{})
+	for _, at := range []string{"127.0.0.1:80", "[::1]:80"} {
+		network := api.TCP6
+		if at[0] != '[' {
+			network = api.TCP4
+		}
+		join(t, a, a, network, at)
 	}
 }

@@ -125,12 +125,29 @@ func (s *socket) execute(op *api.Op) {
 
 func (s *socket) shutdown(how api.Shut) tcpip.Error {
 	var f tcpip.ShutdownFlags
-	if how&api.ShutRead != 0 {
+	if how&api.ShutRead != 0 && !s.linked {
 		f |= tcpip.ShutdownRead
 	}
 	if how&api.ShutWrite != 0 {
 		f |= tcpip.ShutdownWrite
 	}
 	defer s.h.ready.add(s) // a parked read may have come to its end
-	return s.ep.Shutdown(f)
+	err := s.ep.Shutdown(f)
+	if err == nil {
+		s.shut |= how
+		s.shutBoth()
+	}
+	return err
+}
+
+// shutBoth tells gVisor that a stream which sends no more receives no more
+// either: that data resets it. It is told when nothing is left to be read. Told
+// earlier it would reset the connection for that, which only a close should do.
+func (s *socket) shutBoth() {
+	if !s.linked || s.shut != api.ShutRead|api.ShutWrite {
+		return
+	}
+	if n, err := s.ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil && n == 0 {
+		s.ep.Shutdown(tcpip.ShutdownRead)
+	}
 }

@@ -16,7 +16,7 @@ func (s *socket) applies(o api.Option) bool {
 	switch o.(type) {
 	case api.NoDelay, api.KeepAlive, api.MaxSegment, api.Congestion, api.RACK, api.PushCompletion:
 		return s.network.Stream()
-	case api.MulticastTTL:
+	case api.MulticastTTL, api.Broadcast:
 		return !s.network.Stream()
 	}
 	return true
@@ -40,6 +40,8 @@ func (s *socket) setOption(o api.Option) error {
 		so.SetSendBufferSize(int64(clampSize(int(o))), true)
 	case api.ReuseAddr:
 		so.SetReuseAddress(bool(o))
+	case api.Broadcast:
+		so.SetBroadcast(bool(o))
 	case api.TTL:
 		if o < 1 || o > 255 {
 			return syscall.EINVAL
@@ -118,6 +120,8 @@ func (s *socket) option(o api.Option) (api.Option, error) {
 		return api.WriteBuffer(so.GetSendBufferSize()), nil
 	case api.ReuseAddr:
 		return api.ReuseAddr(so.GetReuseAddress()), nil
+	case api.Broadcast:
+		return api.Broadcast(so.GetBroadcast()), nil
 	case api.TTL:
 		n, err := number(tcpip.IPv4TTLOption)
 		return api.TTL(n), err

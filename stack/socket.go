@@ -34,6 +34,7 @@ type socket struct {
 	dialed  bool       // a handshake has been started, and no connect has told yet how it went
 	failure error      // what ended the socket while it was open: its device is gone
 	linked  bool       // a stream that is, or was, connected
+	shut    api.Shut   // the directions that were shut down
 	stalled bool       // in h.stalled: writes wait for the transmit backlog
 	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
@@ -164,7 +165,11 @@ func (s *socket) read(op *api.Op) bool {
 	switch err.(type) {
 	case nil:
 	case *tcpip.ErrWouldBlock:
-		return false
+		if s.linked && s.shut&api.ShutRead != 0 {
+			op.EOF = true
+			s.shutBoth()
+		}
+		return op.EOF
 	case *tcpip.ErrClosedForReceive:
 		if s.network.Stream() && !s.linked { // it never began
 			op.Err = syscall.ENOTCONN
@@ -186,34 +191,6 @@ func (s *socket) read(op *api.Op) bool {
 	op.Truncated = res.Total > res.Count
 	op.From = addrPort(res.RemoteAddr)
 	return true
-}
-
-// sink puts what gVisor reads into the buffers of an op, which it asks for when
-// there is something to put.
-type sink struct {
-	op    *api.Op
-	bufs  [][]byte
-	limit int // most bytes to take; what a read without buffers allocates
-	off   int // in bufs[0]
-}
-
-func (w *sink) Write(p []byte) (n int, err error) {
-	if w.bufs == nil && w.op.Alloc != nil && w.limit > 0 {
-		w.bufs = w.op.Alloc(w.op, w.limit)
-		w.op.Bufs = w.bufs
-	}
-	for len(p) > 0 && len(w.bufs) > 0 {
-		room := w.bufs[0][w.off:]
-		k := copy(room, p)
-		n, p, w.off = n+k, p[k:], w.off+k
-		if k == len(room) {
-			w.bufs, w.off = w.bufs[1:], 0
-		}
-	}
-	if len(p) > 0 {
-		err = io.ErrShortWrite
-	}
-	return n, err
 }
 
 func (s *socket) accept(op *api.Op) bool {

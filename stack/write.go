@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"io"
 	"net/netip"
 	"syscall"
 
@@ -45,7 +44,7 @@ func (s *socket) writeOn(op *api.Op) (done bool) {
 		opt.To = &h.to
 	}
 	rest := &s.writing.rest
-	for first := true; first && !stream || rest.left > 0; first = false {
+	for first := true; first || rest.left > 0; first = false {
 		h.source = *rest // gVisor may take less of it than it reads
 		n, err := s.ep.Write(&h.source, opt)
 		h.source = source{}
@@ -60,7 +59,7 @@ func (s *socket) writeOn(op *api.Op) (done bool) {
 				return false
 			}
 		case *tcpip.ErrWouldBlock:
-			return false
+			return rest.left == 0 && s.linked // room for nothing there is always
 		case *tcpip.ErrClosedForSend:
 			op.Err = syscall.EPIPE
 			if stream && !s.linked {
@@ -94,43 +93,4 @@ func (s *socket) destination(op *api.Op) netip.Addr {
 		return s.remote(op).Addr()
 	}
 	return s.peer
-}
-
-// source feeds gVisor the bytes of a write.
-type source struct {
-	bufs [][]byte
-	off  int // in bufs[0]
-	left int
-}
-
-func newSource(bufs [][]byte) source {
-	r := source{bufs: bufs}
-	for _, b := range bufs {
-		r.left += len(b)
-	}
-	return r
-}
-
-func (r *source) Len() int { return r.left }
-
-func (r *source) Read(p []byte) (n int, err error) {
-	for n < len(p) && r.left > 0 {
-		k := copy(p[n:], r.bufs[0][r.off:])
-		n += k
-		r.pass(k)
-	}
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// pass passes over n bytes, and over the buffers that are used up.
-func (r *source) pass(n int) {
-	r.left -= n
-	r.off += n
-	for len(r.bufs) > 0 && r.off >= len(r.bufs[0]) {
-		r.off -= len(r.bufs[0])
-		r.bufs = r.bufs[1:]
-	}
 }

@@ -23,7 +23,9 @@ import (
 func TestBigBodies(t *testing.T) {
 	rig.Each(t, func(r *rig.Rig) {
 		sent := random(r.Size(16 << 20))
-		bigBodies(r, client(r), serve(r, &http.Server{Handler: bodies(sent)}), sent)
+		url, c := serve(r, &http.Server{Handler: bodies(sent)}), client(r)
+		bigBodies(r, c, url, sent)
+		bothWays(r, c, url, sent)
 	})
 }
 

@@ -43,7 +43,7 @@ func TestHTTP2(t *testing.T) {
 	for _, f := range flavours() {
 		t.Run(f.name, func(t *testing.T) {
 			rig.Each(t, func(r *rig.Rig) {
-				big := random(r.Size(8 << 20))
+				big := random(r.Size(2 << 20))
 				var conns atomic.Int64
 				srv := &http.Server{Handler: bodies(big), ConnState: func(_ net.Conn, s http.ConnState) {
 					if s == http.StateNew {
@@ -53,6 +53,7 @@ func TestHTTP2(t *testing.T) {
 				f.server(r, srv)
 				url, c := serve(r, srv), client(r, f.client)
 				bigBodies(r, c, url, big)
+				bothWays(r, c, url, big)
 				streams(r, c, url)
 				if n := conns.Load(); n != 1 {
 					r.Errorf("%d connections, want 1", n)

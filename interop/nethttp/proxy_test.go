@@ -3,6 +3,7 @@ package nethttp_test
 import (
 	"bufio"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -70,6 +71,7 @@ func TestReverseProxy(t *testing.T) {
 		proxy := &httputil.ReverseProxy{
 			Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(backend) },
 			Transport: client(r).Transport,
+			ErrorLog:  log.New(io.Discard, "", 0),
 		}
 		turned := *r
 		turned.Server, turned.Client = r.Client, r.Server

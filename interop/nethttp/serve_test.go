@@ -105,7 +105,7 @@ func sum(w http.ResponseWriter, r *http.Request) {
 
 func sumOf(b []byte) string { return fmt.Sprintf("%d %x <nil>", len(b), sha256.Sum256(b)) }
 
-// bigBodies sends a large body each way, one after the other and both at once.
+// bigBodies sends a large body one way, then the other.
 func bigBodies(r *rig.Rig, c *http.Client, url string, sent []byte) {
 	r.Helper()
 	if got := body(r, post(r, c, url+"/sum", sent)); got != sumOf(sent) {
@@ -114,6 +114,11 @@ func bigBodies(r *rig.Rig, c *http.Client, url string, sent []byte) {
 	if got := get(r, c, url+"/big"); got != string(sent) {
 		r.Errorf("the client got %d bytes, not the %d that were sent", len(got), len(sent))
 	}
+}
+
+// bothWays sends a large body that is answered before it has ended.
+func bothWays(r *rig.Rig, c *http.Client, url string, sent []byte) {
+	r.Helper()
 	if got := body(r, post(r, c, url+"/echo", sent)); got != string(sent) {
 		r.Errorf("%d bytes came back, not the %d that were sent", len(got), len(sent))
 	}
@@ -128,7 +133,7 @@ func post(t testing.TB, c *http.Client, url string, b []byte) *http.Response {
 	return resp
 }
 
-// bodies is the handler for bigBodies.
+// bodies is the handler for bigBodies and bothWays.
 func bodies(big []byte) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/sum", sum)
