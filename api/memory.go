@@ -176,6 +176,7 @@ func (q *memoryQueue) write(op *Op) {
 	case n > q.limit.Bytes:
 		op.finish(syscall.EMSGSIZE)
 	case !q.room(n) || q.writes.Len() > 0:
+		op.Mark = int64(n) // once: it may have many buffers
 		q.writes.Push(op)
 	default:
 		q.accept(op)
@@ -218,7 +219,7 @@ func (q *memoryQueue) read(op *Op) {
 
 // refill lets waiting writes get on.
 func (q *memoryQueue) refill() {
-	for op := q.writes.Front(); op != nil && q.room(SGA{Segs: op.Bufs}.Len()); op = q.writes.Front() {
+	for op := q.writes.Front(); op != nil && q.room(int(op.Mark)); op = q.writes.Front() {
 		q.accept(q.writes.Pop())
 	}
 }

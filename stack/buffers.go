@@ -41,23 +41,31 @@ type source struct {
 	left int
 }
 
+func newSource(bufs [][]byte) source {
+	r := source{bufs: bufs}
+	for _, b := range bufs {
+		r.left += len(b)
+	}
+	return r
+}
+
 func (r *source) Len() int { return r.left }
 
 func (r *source) Read(p []byte) (n int, err error) {
-	for n < len(p) && len(r.bufs) > 0 {
+	for n < len(p) && r.left > 0 {
 		k := copy(p[n:], r.bufs[0][r.off:])
 		n += k
-		r.skip(k)
+		r.pass(k)
 	}
-	r.left -= n
 	if n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}
 	return n, nil
 }
 
-// skip passes over n bytes, and over the buffers that are used up.
-func (r *source) skip(n int) {
+// pass passes over n bytes, and over the buffers that are used up.
+func (r *source) pass(n int) {
+	r.left -= n
 	r.off += n
 	for len(r.bufs) > 0 && r.off >= len(r.bufs[0]) {
 		r.off -= len(r.bufs[0])

@@ -58,19 +58,6 @@ func TestConnectedDatagramSocketIsRefused(t *testing.T) {
 	}
 }
 
-// A host has both loopback addresses, at once and for good.
-func TestLoopbackAddresses(t *testing.T) {
-	h, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	for _, at := range []string{"127.0.0.1:7", "[::1]:7"} {
-		near, far := join(t, h, h, api.TCP, at)
-		transfer(t, h, h, near, far, 100_000, 1)
-	}
-}
-
 func TestPing(t *testing.T) {
 	a, b := pair(t, Config{}, loopback.Config{})
 	ready(t, a, b)

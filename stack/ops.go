@@ -54,6 +54,9 @@ func (h *Host) cancel(t api.Ticket, cause error) {
 	}
 	for _, l := range s.lists() {
 		if l.Remove(op) {
+			if s.writing.op == op {
+				s.writing = writing{}
+			}
 			finish(op, cause)
 			return
 		}

@@ -38,6 +38,7 @@ type socket struct {
 	stalled bool       // in h.stalled: writes wait for the transmit backlog
 	queued  bool       // in h.ready; guarded by its lock
 	closed  bool
+	writing writing
 	ledger  *ledger // of a stream whose writes wait for acknowledgements
 	linger  lingering
 }
@@ -192,78 +193,6 @@ func (s *socket) read(op *api.Op) bool {
 	return true
 }
 
-func (s *socket) write(op *api.Op) bool {
-	h := s.h
-	if s.stall() {
-		return false
-	}
-	total := 0
-	for _, b := range op.Bufs {
-		total += len(b)
-	}
-	opt := tcpip.WriteOptions{}
-	if !s.network.Stream() && !h.neighbors.mayResolve(s.destination(op)) {
-		op.Err = syscall.EHOSTUNREACH
-		return true
-	}
-	if op.Addr.IsValid() && !s.network.Stream() {
-		if h.isNowhere(op.Addr.Addr()) {
-			op.Err = syscall.ENETUNREACH
-			return true
-		}
-		h.to = h.fullAddress(s.network, s.remote(op))
-		opt.To = &h.to
-	}
-	for first := true; first || op.N < total; first = false {
-		h.source = source{bufs: op.Bufs, left: total - op.N}
-		h.source.skip(op.N)
-		n, err := s.ep.Write(&h.source, opt)
-		op.N += int(n)
-		if s.ledger != nil {
-			s.took(int(n))
-		}
-		switch err.(type) {
-		case nil:
-			if n == 0 && op.N < total {
-				return false
-			}
-		case *tcpip.ErrWouldBlock:
-			return total == 0 && s.linked // room for nothing there is always
-		case *tcpip.ErrClosedForSend:
-			op.Err = syscall.EPIPE
-			if s.network.Stream() && !s.linked {
-				op.Err = syscall.ENOTCONN
-			}
-			return true
-		default:
-			op.Err = errno(err)
-			return true
-		}
-	}
-	return true
-}
-
-// stall reports whether no send may start now, and sees to it that the socket
-// is served when one may.
-func (s *socket) stall() bool {
-	if !s.h.isCongested() {
-		return false
-	}
-	if !s.stalled {
-		s.stalled = true
-		s.h.stalled = append(s.h.stalled, s)
-	}
-	return true
-}
-
-// destination returns where a datagram goes.
-func (s *socket) destination(op *api.Op) netip.Addr {
-	if op.Addr.IsValid() {
-		return s.remote(op).Addr()
-	}
-	return s.peer
-}
-
 func (s *socket) accept(op *api.Op) bool {
 	// Who has connected and reset since is asked here only, not by names.
 	var peer tcpip.FullAddress
@@ -343,6 +272,7 @@ func (s *socket) abort(err error) {
 }
 
 func (s *socket) end(err error) {
+	s.writing = writing{}
 	s.ledger.fail(err)
 	for _, l := range s.lists() {
 		for op := l.Pop(); op != nil; op = l.Pop() {
