@@ -168,7 +168,8 @@ func (e *endpoint) check(op string) error {
 	return nil
 }
 
-// CloseRead ends the receiving direction: reads find the end of the stream.
+// CloseRead ends the receiving direction: reads find what has arrived, and then
+// the end of the stream.
 func (c *Conn) CloseRead() error { return c.shutdown(ShutRead) }
 
 // CloseWrite ends the sending direction, after all that was written: the peer
@@ -231,18 +232,26 @@ const copyBuffer = 64 << 10
 // WriteTo writes what is read to w, until the end of the stream. While it waits
 // for bytes it holds no memory.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
-	for err == nil {
+	for end := false; !end && err == nil; {
 		var m int
-		if m, err = c.writeSome(w); err == io.EOF {
-			return n, nil
-		}
+		m, end, err = c.writeSome(w)
 		n += int64(m)
 	}
-	return n, c.fail("writeto", "", err)
+	return n, c.copied("writeto", err)
 }
 
-// writeSome reads once, into memory that comes when there are bytes.
-func (c *Conn) writeSome(w io.Writer) (n int, err error) {
+// copied makes the error of a copy, which may be that of the other side: there is
+// nothing to be known about it.
+func (c *Conn) copied(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return c.fail(op, "", asItIs{err})
+}
+
+// writeSome reads once, into memory that comes when there are bytes, unless the
+// stream is at its end.
+func (c *Conn) writeSome(w io.Writer) (n int, end bool, err error) {
 	rd := c.s.call(KindRead)
 	defer rd.free()
 	rd.op.Max, rd.op.Alloc = copyBuffer, popMemory
@@ -250,9 +259,9 @@ func (c *Conn) writeSome(w io.Writer) (n int, err error) {
 	defer rd.entry.sga.Free()
 	switch {
 	case err != nil:
-		return 0, c.fail("read", "read", err)
+		return 0, false, c.fail("read", "read", err)
 	case rd.op.EOF:
-		return 0, io.EOF
+		return 0, true, nil
 	}
 	sga := rd.entry.sga
 	sga.trim(rd.op.N)
@@ -263,16 +272,16 @@ func (c *Conn) writeSome(w io.Writer) (n int, err error) {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
-			return n, err
+			return n, false, err
 		}
 	}
-	return n, nil
+	return n, false, nil
 }
 
 // ReadFrom writes what it reads from r, until its end.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	n, err := c.readFrom(r)
-	return n, c.fail("readfrom", "", err)
+	return n, c.copied("readfrom", err)
 }
 
 func (c *Conn) readFrom(r io.Reader) (n int64, err error) {

@@ -51,13 +51,15 @@ func kernelLab(t *testing.T) world {
 	w := world{
 		near: packageNet{near.Do}, nearAddr: netip.MustParseAddr("10.0.0.1"),
 		far: packageNet{far.Do}, farAddr: netip.MustParseAddr("10.0.0.2"),
-		vanish: func() { far.Run("ip", "address", "delete", "10.0.0.2/24", "dev", "eth0") },
+		vanish: func() {
+			sysctl(near, "tcp_retries2", "1")
+			far.Run("ip", "address", "delete", "10.0.0.2/24", "dev", "eth0")
+		},
 	}
 	w.around()
 	near.Run("ip", "neighbor", "add", w.silent.String(), "lladdr", silentMAC, "dev", "eth0", "nud", "permanent")
 	near.Run("ip", "neighbor", "replace", w.farAddr.String(), "lladdr", farMAC, "dev", "eth0", "nud", "permanent")
 	sysctl(near, "tcp_syn_retries", "1")
-	sysctl(near, "tcp_retries2", "1")
 	sysctl(near, "neigh/eth0/retrans_time_ms", "100")
 	w.search = time.Second
 	w.router(far)

@@ -19,6 +19,7 @@ import (
 type run struct {
 	testing.TB
 	world
+	hurry bool              // what does not come soon will not come
 	names map[string]string // of addresses, by their text
 	notes []note
 }
@@ -77,8 +78,9 @@ var sentinels = []struct {
 	{syscall.ENOTCONN, "ENOTCONN"}, {syscall.EPIPE, "EPIPE"}, {syscall.ETIMEDOUT, "ETIMEDOUT"},
 }
 
-// errOwn is an error that comes from code of the caller's.
-var errOwn = errors.New("own")
+// errOwn is an error that comes from code of the caller's. The number in it is
+// none of a socket's.
+var errOwn = fmt.Errorf("own: %w", syscall.EBADF)
 
 // describe says what an error is: its structure, with names in place of
 // addresses and numbers, and what its methods answer.
@@ -139,19 +141,25 @@ func (r *run) structure(err error) string {
 
 func at(a netip.Addr, port uint16) string { return netip.AddrPortFrom(a, port).String() }
 
-func (r *run) listener() net.Listener {
-	r.Helper()
-	ln := must(r.far.listen("tcp", at(r.farAddr, 0), 0))
-	r.Cleanup(func() { ln.Close() })
-	r.call(ln.Addr(), "listener")
-	return ln
+// bound sees to it that nothing waits for ever.
+func (r *run) bound(ends ...deadliner) {
+	for _, e := range ends {
+		if r.hurry {
+			check(e.SetDeadline(time.Now().Add(patience)))
+		}
+	}
 }
 
+func (r *run) listener() net.Listener { return r.listen(r.far, r.farAddr) }
+
 // nearListener is a listener whose own calls are noted.
-func (r *run) nearListener() net.Listener {
+func (r *run) nearListener() net.Listener { return r.listen(r.near, r.nearAddr) }
+
+func (r *run) listen(f face, addr netip.Addr) net.Listener {
 	r.Helper()
-	ln := must(r.near.listen("tcp", at(r.nearAddr, 0), 0))
+	ln := must(f.listen("tcp", at(addr, 0), 0))
 	r.Cleanup(func() { ln.Close() })
+	r.bound(ln.(deadliner))
 	r.call(ln.Addr(), "listener")
 	return ln
 }
@@ -165,6 +173,7 @@ func (r *run) pairWith(d dialing) (near, far net.Conn) {
 	near = must(r.near.dial(ctx, d, "tcp", ln.Addr().String()))
 	far = must(ln.Accept())
 	r.Cleanup(func() { near.Close(); far.Close() })
+	r.bound(near, far)
 	r.call(near.LocalAddr(), "near")
 	r.call(near.RemoteAddr(), "far")
 	return near, far
@@ -176,6 +185,7 @@ func (r *run) sockets() (near, far net.PacketConn) {
 	near = must(r.near.listenPacket("udp", at(r.nearAddr, 0)))
 	far = must(r.far.listenPacket("udp", at(r.farAddr, 0)))
 	r.Cleanup(func() { near.Close(); far.Close() })
+	r.bound(near, far)
 	r.call(near.LocalAddr(), "near")
 	r.call(far.LocalAddr(), "far")
 	return near, far
@@ -187,6 +197,7 @@ func (r *run) connected() (near net.Conn, far net.PacketConn) {
 	far = must(r.far.listenPacket("udp", at(r.farAddr, 0)))
 	near = must(r.near.dial(ctx, dialing{}, "udp", far.LocalAddr().String()))
 	r.Cleanup(func() { near.Close(); far.Close() })
+	r.bound(near, far)
 	r.call(near.LocalAddr(), "near")
 	r.call(far.LocalAddr(), "far")
 	return near, far

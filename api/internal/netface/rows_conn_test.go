@@ -167,31 +167,27 @@ var readRows = []row{
 		body: func(r *run) {
 			near, far := r.streams()
 			check(near.CloseRead())
-			for range 3 {
-				must(far.Write([]byte("x")))
-				time.Sleep(time.Millisecond) // so that an answer to one comes before the next
+			must(far.Write([]byte("123")))
+			n, err := near.Read(make([]byte, 1))
+			for err == io.EOF { // until it is there
+				n, err = near.Read(make([]byte, 1))
 			}
+			r.n("Read of what came all the same", int64(n), err)
 			r.write(near, "Write")
 			r.read(far, "Read of the far end")
 			r.err("CloseWrite", near.CloseWrite())
 			r.read(far, "Read of its end")
-			var got int
-			var err error
-			for got < 3 && (err == nil || err == io.EOF) { // the end, until there is more
-				var n int
-				n, err = near.Read(make([]byte, 4))
-				got += n
-			}
-			r.n("Reads of what came all the same", int64(got), err)
+			r.read(near, "Read of what is left")
 			r.read(near, "Read")
 			r.untilFails(far, "Write of the far end, which resets it")
 		},
 		want: `
+			Read of what came all the same: 1, ok
 			Write: 1, ok
 			Read of the far end: 1, ok
 			CloseWrite: ok
 			Read of its end: 0, EOF
-			Reads of what came all the same: 3, ok
+			Read of what is left: 2, ok
 			Read: 0, EOF
 			Write of the far end, which resets it: 0, write tcp far->near: write: EPIPE`,
 	},
@@ -416,21 +412,40 @@ var deadlineRows = []row{
 			during(func() { r.read(near, "Read, one in the future") }, func() {
 				check(near.SetReadDeadline(time.Now().Add(time.Millisecond)))
 			})
-			check(near.SetReadDeadline(time.Now().Add(20 * time.Millisecond)))
-			during(func() { r.read(near, "Read, one that is taken away") }, func() {
-				check(near.SetReadDeadline(time.Time{}))
-				time.Sleep(30 * time.Millisecond)
-				must(far.Write([]byte("x")))
-			})
+			check(near.SetReadDeadline(time.Time{}))
+			must(far.Write([]byte("x")))
+			r.read(near, "Read, when it is taken away")
 			r.state(near)
 		},
 		want: `
 			Read, one in the past: 0, read tcp near->far: os.ErrDeadlineExceeded (timeout)
 			Read, one in the future: 0, read tcp near->far: os.ErrDeadlineExceeded (timeout)
-			Read, one that is taken away: 1, ok
+			Read, when it is taken away: 1, ok
 			then Read: waits
 			then Write: 1, ok
 			then Close: ok`,
+	},
+	{
+		name: "deadline: is moved meanwhile",
+		lab:  true,
+		body: func(r *run) {
+			near, far := r.pair()
+			check(near.SetReadDeadline(time.Now().Add(2 * time.Second)))
+			during(func() { r.read(near, "Read, one that is taken away") }, func() {
+				check(near.SetReadDeadline(time.Time{}))
+				time.Sleep(2 * time.Second)
+				must(far.Write([]byte("x")))
+			})
+			check(near.SetReadDeadline(time.Now().Add(2 * time.Second)))
+			during(func() { r.read(near, "Read, one that is put off") }, func() {
+				check(near.SetReadDeadline(time.Now().Add(time.Hour)))
+				time.Sleep(2 * time.Second)
+				must(far.Write([]byte("x")))
+			})
+		},
+		want: `
+			Read, one that is taken away: 1, ok
+			Read, one that is put off: 1, ok`,
 	},
 	{
 		name: "deadline: ends all that wait",
@@ -635,10 +650,16 @@ var closeRows = []row{
 // fill writes until there is room for no more, here and at the peer, and returns
 // how much that was.
 func (r *run) fill(c net.Conn) (n int) {
-	check(c.SetWriteDeadline(time.Now().Add(soon)))
-	n, err := c.Write(big)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		r.Errorf("filled with %d bytes: %v", n, err)
+	for full := 0; full < 2; {
+		check(c.SetWriteDeadline(time.Now().Add(soon)))
+		m, err := c.Write(big)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			r.Fatalf("filled with %d bytes: %v", n+m, err)
+		}
+		n += m
+		if full++; m > 0 || n == 0 { // or it was too late before it began
+			full = 0
+		}
 	}
 	check(c.SetWriteDeadline(time.Time{}))
 	return n

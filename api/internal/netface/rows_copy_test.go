@@ -3,6 +3,7 @@ package netface
 import (
 	"bytes"
 	"io"
+	"net"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +36,20 @@ func (f *failing) Write(p []byte) (int, error) {
 // short takes one byte of what it is given, and says nothing.
 type short struct{}
 
-func (short) Write(p []byte) (int, error) { return 1, nil }
+func (short) Write([]byte) (int, error) { return 1, nil }
+
+// hurrying sets a deadline when it has been written to.
+type hurrying struct{ c net.Conn }
+
+func (h hurrying) Write(p []byte) (int, error) {
+	return len(p), h.c.SetReadDeadline(time.Now().Add(time.Millisecond))
+}
+
+// ending takes one byte and says that this was the end, which is no end of what
+// is read.
+type ending struct{}
+
+func (ending) Write([]byte) (int, error) { return 1, io.EOF }
 
 var copyRows = []row{
 	{
@@ -74,13 +88,17 @@ var copyRows = []row{
 			r.n("WriteTo", n, err)
 			must(far.Write([]byte("12345")))
 			n, err = near.WriteTo(short{})
-			r.n("WriteTo of a short writer", n, err)
+			r.n("WriteTo a short writer", n, err)
+			must(far.Write([]byte("12345")))
+			n, err = near.WriteTo(ending{})
+			r.n("WriteTo a writer that ends", n, err)
 			r.state(near)
 		},
 		want: `
 			ReadFrom: 5, readfrom tcp near->far: the caller's own error
 			WriteTo: 2, writeto tcp near->far: the caller's own error
-			WriteTo of a short writer: 1, writeto tcp near->far: io.ErrShortWrite
+			WriteTo a short writer: 1, writeto tcp near->far: io.ErrShortWrite
+			WriteTo a writer that ends: 1, EOF
 			then Read: waits
 			then Write: 1, ok
 			then Close: ok`,
@@ -90,8 +108,7 @@ var copyRows = []row{
 		body: func(r *run) {
 			near, far := r.streams()
 			must(far.Write([]byte("123")))
-			check(near.SetReadDeadline(time.Now().Add(20 * time.Millisecond)))
-			n, err := near.WriteTo(io.Discard)
+			n, err := near.WriteTo(hurrying{near})
 			r.n("WriteTo", n, err)
 			check(near.SetWriteDeadline(time.Unix(1, 0)))
 			n, err = near.ReadFrom(io.LimitReader(zeros{}, 10))

@@ -135,7 +135,7 @@ func rows(t *testing.T, wanted func(row) bool, test func(*testing.T, row)) {
 
 // check runs the row in a world and compares what it notes.
 func (w *row) check(t *testing.T, in world) {
-	r := &run{TB: t, world: in, names: map[string]string{}}
+	r := &run{TB: t, world: in, names: map[string]string{}, hurry: !w.lab}
 	w.body(r)
 	want := w.expected(in.ours)
 	for i, n := range r.notes {
