@@ -60,7 +60,7 @@ func TestCasesOverTLS(t *testing.T) {
 }
 
 func runCases(r *rig.Rig, server, client credentials.TransportCredentials) {
-	addr := serve(r, grpc.NewServer(grpc.Creds(server)))
+	addr := serve(r, grpc.NewServer(grpc.Creds(server), grpc.StreamInterceptor(cancelled)))
 	conn := connect(r, addr, client)
 	for _, c := range cases {
 		r.Run(c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -12,9 +13,28 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/ringtail-net/ringtail/interop/internal/rig"
 )
+
+// cancelled keeps an answer of cancel_after_begin back until the cancel has
+// arrived: the suite does not, and an answer that outruns it fails the case.
+func cancelled(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	if info.FullMethod == testgrpc.TestService_StreamingInputCall_FullMethodName && len(md["key1"]) > 0 {
+		stream = late{stream}
+	}
+	return handler(srv, stream)
+}
+
+// late is a stream whose answers are late.
+type late struct{ grpc.ServerStream }
+
+func (s late) SendMsg(m any) error {
+	<-s.Context().Done()
+	return s.ServerStream.SendMsg(m)
+}
 
 // serve runs a server with the suite's services until the test ends.
 func serve(r *rig.Rig, s *grpc.Server) (addr string) {
@@ -58,19 +78,22 @@ func connect(r *rig.Rig, addr string, creds credentials.TransportCredentials) *g
 
 // failing makes the suite's way to fail, which would end the process, fail t.
 func failing(t *testing.T) {
-	grpclog.SetLoggerV2(fatal{grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard), t})
-	t.Cleanup(func() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) })
+	current.Store(t)
+	t.Cleanup(func() { current.Store(nil) })
 }
 
-// fatal is a logger whose Fatal is a test's.
-type fatal struct {
-	grpclog.LoggerV2
-	t *testing.T
-}
+// current is the test whose case is running.
+var current atomic.Pointer[testing.T]
 
-func (f fatal) Fatal(args ...any)                 { f.t.Helper(); f.t.Fatal(args...) }
-func (f fatal) Fatalln(args ...any)               { f.t.Helper(); f.t.Fatal(args...) }
-func (f fatal) Fatalf(format string, args ...any) { f.t.Helper(); f.t.Fatalf(format, args...) }
+// gRPC's logger may be set before it is used, and not later.
+func init() { grpclog.SetLoggerV2(fatal{grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)}) }
+
+// fatal is a logger whose Fatal is the current test's.
+type fatal struct{ grpclog.LoggerV2 }
+
+func (fatal) Fatal(args ...any)                 { current.Load().Fatal(args...) }
+func (fatal) Fatalln(args ...any)               { current.Load().Fatal(args...) }
+func (fatal) Fatalf(format string, args ...any) { current.Load().Fatalf(format, args...) }
 
 // quiet takes away what the soak prints about each call.
 func quiet(t *testing.T) {
