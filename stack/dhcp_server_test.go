@@ -2,12 +2,13 @@ package stack
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/ringtail-net/ringtail/hal"
-	"github.com/ringtail-net/ringtail/stack/internal/dhcp"
 )
 
 // dhcpd is a DHCP server on the cable of a world, 10.0.0.1. It gives 10.0.0.50 and
@@ -17,7 +18,7 @@ type dhcpd struct {
 	mac    hal.MAC
 	ip     netip.Addr
 	lease  time.Duration
-	extra  dhcp.Options // beside the mask, the router, the server, the time
+	extra  []dhcpv4.Option // beside the mask, the router, the server, the time
 	silent bool
 	refuse bool
 	next   byte
@@ -31,7 +32,7 @@ type heard struct {
 	at       time.Time
 	from, to netip.Addr
 	frame    hal.MAC // to
-	dhcp.Message
+	*dhcpv4.DHCPv4
 }
 
 func (w *world) serveDHCP(lease time.Duration) *dhcpd {
@@ -49,7 +50,7 @@ func (d *dhcpd) frame(p []byte) {
 		d.arp(p[2:])
 	case p[0] == 8 && p[1] == 0 && p[2+9] == 17 && binary.BigEndian.Uint16(p[2+22:]) == 67:
 		ip := p[2:]
-		m, err := dhcp.Parse(ip[28:])
+		m, err := dhcpv4.FromBytes(ip[28:])
 		if err != nil {
 			d.w.t.Errorf("the host sent: %v", err)
 			return
@@ -78,53 +79,54 @@ func (d *dhcpd) arp(p []byte) {
 }
 
 func (d *dhcpd) message(h heard) {
-	id := string(h.Options[dhcp.OptID])
-	r := dhcp.Message{Reply: true, XID: h.XID, MAC: h.MAC, Broadcast: h.Broadcast, Options: dhcp.Options{
-		dhcp.OptServer: d.ip.AsSlice(), dhcp.OptID: h.Options[dhcp.OptID],
-	}}
-	switch h.Kind {
-	case dhcp.Discover:
-		r.Kind = dhcp.Offer
-	case dhcp.Request:
-		if s, ok := h.Options[dhcp.OptServer]; ok && string(s) != string(d.ip.AsSlice()) {
+	id := string(h.GetOneOption(dhcpv4.OptionClientIdentifier))
+	r := &dhcpv4.DHCPv4{
+		OpCode: dhcpv4.OpcodeBootReply, HWType: h.HWType, ClientHWAddr: h.ClientHWAddr, TransactionID: h.TransactionID, Flags: h.Flags,
+		Options: dhcpv4.OptionsFromList(dhcpv4.OptServerIdentifier(d.ip.AsSlice()), dhcpv4.OptClientIdentifier([]byte(id))),
+	}
+	kind := dhcpv4.MessageTypeOffer
+	switch h.MessageType() {
+	case dhcpv4.MessageTypeRequest:
+		if s := h.ServerIdentifier(); s != nil && !s.Equal(d.ip.AsSlice()) {
 			return
 		}
-		r.Kind = dhcp.Ack
-		want := h.Client
-		if a := h.Options[dhcp.OptAddress]; len(a) == 4 {
-			want = netip.AddrFrom4([4]byte(a))
+		kind = dhcpv4.MessageTypeAck
+		want := h.ClientIPAddr
+		if a := h.RequestedIPAddress(); a != nil {
+			want = a
 		}
-		if d.refuse || d.given[id] != want {
-			r.Kind = dhcp.Nak
+		if d.refuse || !want.Equal(d.given[id].AsSlice()) {
+			kind = dhcpv4.MessageTypeNak
 		}
-	case dhcp.Decline, dhcp.Release:
+	case dhcpv4.MessageTypeDecline, dhcpv4.MessageTypeRelease:
 		delete(d.given, id)
 		return
 	}
-	if r.Kind != dhcp.Nak {
+	r.UpdateOption(dhcpv4.OptMessageType(kind))
+	if kind != dhcpv4.MessageTypeNak {
 		if _, ok := d.given[id]; !ok {
 			d.given[id] = netip.AddrFrom4([4]byte{10, 0, 0, d.next})
 			d.next++
 		}
-		r.Yours = d.given[id]
-		r.Options[dhcp.OptMask] = []byte{255, 255, 255, 0}
-		r.Options[dhcp.OptRouters] = d.ip.AsSlice()
-		r.Options[dhcp.OptLeaseTime] = binary.BigEndian.AppendUint32(nil, uint32(d.lease/time.Second))
-		for o, v := range d.extra {
-			r.Options[o] = v
+		r.YourIPAddr = d.given[id].AsSlice()
+		r.UpdateOption(dhcpv4.OptSubnetMask(net.CIDRMask(24, 32)))
+		r.UpdateOption(dhcpv4.OptRouter(d.ip.AsSlice()))
+		r.UpdateOption(dhcpv4.OptIPAddressLeaseTime(d.lease))
+		for _, o := range d.extra {
+			r.UpdateOption(o)
 		}
 	}
 	to, frame := netip.MustParseAddr("255.255.255.255"), hal.Broadcast
-	if h.Client.IsValid() && !h.Client.IsUnspecified() {
-		to, frame = h.Client, h.MAC
+	if !h.ClientIPAddr.IsUnspecified() {
+		to, frame = netip.AddrFrom4([4]byte(h.ClientIPAddr)), hal.MAC(h.ClientHWAddr)
 	}
-	d.w.send(ether(frame, d.mac, 0x0800, udp4(netip.AddrPortFrom(d.ip, 67), netip.AddrPortFrom(to, 68), r.Append(nil))))
+	d.w.send(ether(frame, d.mac, 0x0800, udp4(netip.AddrPortFrom(d.ip, 67), netip.AddrPortFrom(to, 68), r.ToBytes())))
 }
 
 // kinds returns what the server has heard since, and forgets it.
-func (d *dhcpd) kinds() (list []dhcp.Kind) {
+func (d *dhcpd) kinds() (list []dhcpv4.MessageType) {
 	for _, h := range d.heard {
-		list = append(list, h.Kind)
+		list = append(list, h.MessageType())
 	}
 	d.heard = nil
 	return list

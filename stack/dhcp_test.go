@@ -14,11 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/ringtail-net/ringtail/api"
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/loopback"
 	"github.com/ringtail-net/ringtail/internal/testenv"
-	"github.com/ringtail-net/ringtail/stack/internal/dhcp"
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
@@ -41,7 +41,10 @@ func TestDHCP(t *testing.T) { forEachSettler(t, testDHCP) }
 func testDHCP(t *testing.T, cfg Config) {
 	w := newWorld(t, 1)
 	d := w.serveDHCP(time.Hour)
-	d.extra = dhcp.Options{dhcp.OptDNS: {10, 0, 0, 2, 10, 0, 0, 3}, dhcp.OptDomain: []byte("lan.example"), dhcp.OptMTU: {4, 0xb0}}
+	d.extra = []dhcpv4.Option{
+		dhcpv4.OptDNS(net.IP{10, 0, 0, 2}, net.IP{10, 0, 0, 3}), dhcpv4.OptDomainName("lan.example"),
+		dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, []byte{4, 0xb0}),
+	}
 	start := w.now
 	cfg.Name = "box"
 	h := w.open(cfg, Interface{DHCP: true})
@@ -73,15 +76,15 @@ func testDHCP(t *testing.T, cfg Config) {
 	if !d.answers(leased) || !h.hasRoute("10.0.0.0/24", "") || !h.hasRoute("0.0.0.0/0", "10.0.0.1") {
 		t.Errorf("the address answers: %v; routes %v", d.answers(leased), h.st.GetRouteTable())
 	}
-	if name := string(d.heard[0].Options[dhcp.OptHostName]); name != "box" {
+	if name := d.heard[0].HostName(); name != "box" {
 		t.Errorf("the host calls itself %q", name)
 	}
 	for _, m := range d.heard {
-		if m.from != netip.IPv4Unspecified() || m.frame != hal.Broadcast || !m.Broadcast {
+		if m.from != netip.IPv4Unspecified() || m.frame != hal.Broadcast || !m.IsBroadcast() {
 			t.Errorf("the host asked by %+v", m)
 		}
 	}
-	if got := d.kinds(); !slices.Equal(got, []dhcp.Kind{dhcp.Discover, dhcp.Request}) {
+	if got := d.kinds(); !slices.Equal(got, []dhcpv4.MessageType{dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest}) {
 		t.Errorf("the server heard %v", got)
 	}
 
@@ -90,7 +93,7 @@ func testDHCP(t *testing.T, cfg Config) {
 		t.Errorf("in a day the server heard %d requests", n)
 	}
 	for _, m := range d.heard { // by a socket, to the server alone
-		if m.Kind != dhcp.Request || m.from != leased || m.to != d.ip || m.frame != d.mac {
+		if m.MessageType() != dhcpv4.MessageTypeRequest || m.from != leased || m.to != d.ip || m.frame != d.mac {
 			t.Errorf("renewal: %+v", m)
 		}
 	}
@@ -104,7 +107,7 @@ func testDHCP(t *testing.T, cfg Config) {
 		t.Fatal(err)
 	}
 	w.deliver()
-	if len(d.heard) != 1 || d.heard[0].Kind != dhcp.Release || d.heard[0].from != leased || d.heard[0].to != d.ip || d.heard[0].frame != d.mac {
+	if len(d.heard) != 1 || d.heard[0].MessageType() != dhcpv4.MessageTypeRelease || d.heard[0].from != leased || d.heard[0].to != d.ip || d.heard[0].frame != d.mac {
 		t.Errorf("at the end the server heard %+v", d.heard)
 	}
 	<-changed
@@ -176,7 +179,7 @@ func TestReadySaysWhatIsMissing(t *testing.T) {
 		"refusal":   {func(d *dhcpd) { d.refuse = true }, Interface{DHCP: true}, 0, "eth0: DHCP server 10.0.0.1 refused 10.0.0.50: context canceled"},
 		"checking":  {func(*dhcpd) {}, Interface{DHCP: true}, 0, "eth0: address 10.0.0.50 is being checked for other users: context canceled"},
 		"conflict":  {func(d *dhcpd) { d.used = []netip.Addr{leased} }, Interface{DHCP: true}, 0, "eth0: address 10.0.0.50 of DHCP server 10.0.0.1 is used by another station: context canceled"},
-		"nonsense":  {func(d *dhcpd) { d.extra = dhcp.Options{dhcp.OptMask: {1, 2, 3, 4}} }, Interface{DHCP: true}, 0, "eth0: the offer of DHCP server 10.0.0.1 cannot be used: the network mask is 01 02 03 04: context canceled"},
+		"nonsense":  {func(d *dhcpd) { d.extra = []dhcpv4.Option{dhcpv4.OptSubnetMask(net.IPMask{1, 2, 3, 4})} }, Interface{DHCP: true}, 0, "eth0: the offer of DHCP server 10.0.0.1 cannot be used: the network mask is 01 02 03 04: context canceled"},
 		"no router": {func(*dhcpd) {}, Interface{SLAAC: true}, 20 * time.Second, "eth0: no router has advertised a prefix: context canceled"},
 		"both": {func(*dhcpd) {}, Interface{SLAAC: true, Addrs: []netip.Prefix{netip.MustParsePrefix("fd00::1/64")}}, 0,
 			"eth0: address fd00::1 is being checked for other users; eth0: the link-local address is being checked for other users; eth0: no router has advertised a prefix: context canceled"},
@@ -221,7 +224,7 @@ func TestDHCPRefusal(t *testing.T) {
 func TestDHCPExpiry(t *testing.T) {
 	w := newWorld(t, 1)
 	d := w.serveDHCP(time.Hour)
-	d.extra = dhcp.Options{dhcp.OptMTU: {4, 0xb0}}
+	d.extra = []dhcpv4.Option{dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, []byte{4, 0xb0})}
 	h := w.open(Config{}, Interface{DHCP: true})
 	start := w.now
 	w.until("a lease", time.Minute, w.isReady)
@@ -273,7 +276,7 @@ func TestDHCPConflict(t *testing.T) {
 	if l, _ := h.Leases(); l[0].Addrs[0].Addr() != leased.Next() || took < 11*time.Second {
 		t.Errorf("after %v: %+v", took, l)
 	}
-	if got := d.kinds(); !slices.Equal(got, []dhcp.Kind{dhcp.Discover, dhcp.Request, dhcp.Decline, dhcp.Discover, dhcp.Request}) {
+	if got := d.kinds(); !slices.Equal(got, []dhcpv4.MessageType{dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeDecline, dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest}) {
 		t.Errorf("the server heard %v", got)
 	}
 }
@@ -359,9 +362,9 @@ func TestDHCPWhatServersSay(t *testing.T) {
 	} {
 		w := newWorld(t, 1)
 		d := w.serveDHCP(time.Hour)
-		d.extra = dhcp.Options{
-			dhcp.OptMTU: c.mtu, dhcp.OptDomain: []byte("no name\n"),
-			dhcp.OptClassRoutes: {24, 192, 0, 2, 10, 0, 0, 7, 32, 198, 51, 100, 1, 0, 0, 0, 0, 0, 198, 51, 100, 1},
+		d.extra = []dhcpv4.Option{
+			dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, c.mtu), dhcpv4.OptDomainName("no name\n"),
+			dhcpv4.OptGeneric(dhcpv4.OptionClasslessStaticRoute, []byte{24, 192, 0, 2, 10, 0, 0, 7, 32, 198, 51, 100, 1, 0, 0, 0, 0, 0, 198, 51, 100, 1}),
 		}
 		c.i.DHCP = true
 		h := w.open(Config{}, c.i)
@@ -506,7 +509,7 @@ func TestDHCPInABubble(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n := len(d.heard); n < 50 || d.heard[n-1].Kind != dhcp.Release {
+		if n := len(d.heard); n < 50 || d.heard[n-1].MessageType() != dhcpv4.MessageTypeRelease {
 			t.Errorf("the server heard %d messages", n)
 		}
 		sleeper.Close()

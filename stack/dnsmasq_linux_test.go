@@ -306,3 +306,29 @@ func TestDNSMasqAdvertises(t *testing.T) {
 	}
 	ns.Run("ping", "-6", "-c", "1", "-W", "5", l.Addrs[0].Addr().String())
 }
+
+// TestDNSMasqOverload: a server that has more to say than fits in the field for options
+// goes on in those for names, and all of it is heard.
+func TestDNSMasqOverload(t *testing.T) {
+	needs(t, "dnsmasq")
+	t.Parallel()
+	ns := netlab.New(t).Namespace("a")
+	addBridge(ns)
+	dev := openTAP(t, ns, "rt0")
+	ns.Run("ip", "link", "set", "rt0", "master", "br0", "up")
+	var list []string
+	for i := range 27 {
+		list = append(list, fmt.Sprintf("10.77.1.%d", i+1))
+	}
+	long := strings.Repeat("x", 110)
+	d := startDNSMasq(t, ns, "br0", "--dhcp-range=10.77.0.50,10.77.0.99,255.255.255.0,2m",
+		"--dhcp-option-force=6,"+strings.Join(list, ","), "--dhcp-option-force=225,"+long, "--dhcp-option-force=226,"+long)
+	h := d.lease(Config{Interfaces: []Interface{{Name: "eth0", Device: dev, DHCP: true}}})
+	l, _ := h.Leases()
+	if len(l) != 1 || len(l[0].DNS) != len(list) || l[0].DNS[26].String() != list[26] {
+		t.Errorf("leases: %+v\n%s", l, read(d.log))
+	}
+	if !strings.Contains(read(d.log), "option: 52 option-overload") {
+		t.Errorf("all of it fits in the field for options, so nothing is tested\n%s", read(d.log))
+	}
+}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 var (
@@ -15,55 +18,56 @@ var (
 // Receive brings the client the payload of a datagram that came to ClientPort. It
 // keeps nothing of it.
 func (c *Client) Receive(now time.Time, payload []byte) Step {
-	m, err := Parse(payload)
+	m, err := parse(payload)
 	switch {
 	case err != nil:
 		return c.ignore(malformed)
-	case !c.isAnswered(&m):
+	case !c.isAnswered(m):
 		return c.ignore(others)
 	}
-	waits := c.Waiting() && c.state != Selecting
+	kind, waits := m.MessageType(), c.Waiting() && c.state != Selecting
 	switch {
-	case m.Kind == Offer && c.state == Selecting && c.tries > 0:
-		return c.choose(now, &m)
-	case m.Kind == Ack && waits:
-		return c.acknowledged(&m)
-	case m.Kind == Nak && waits:
-		return c.refused(now, &m)
+	case kind == dhcpv4.MessageTypeOffer && c.state == Selecting && c.tries > 0:
+		return c.choose(now, m)
+	case kind == dhcpv4.MessageTypeAck && waits:
+		return c.acknowledged(m)
+	case kind == dhcpv4.MessageTypeNak && waits:
+		return c.refused(now, m)
 	}
 	return c.ignore(unexpected)
 }
 
 // isAnswered reports whether m answers this client. Other clients may have the
 // same link address. Servers older than RFC 6842 do not repeat the identifier.
-func (c *Client) isAnswered(m *Message) bool {
-	id, ok := m.Options[OptID]
-	return m.Reply && m.XID == c.xid && m.MAC == c.cfg.MAC && (!ok || bytes.Equal(id, c.cfg.ID))
+func (c *Client) isAnswered(m *dhcpv4.DHCPv4) bool {
+	identified := m.Options.Has(dhcpv4.OptionClientIdentifier)
+	return m.OpCode == dhcpv4.OpcodeBootReply && m.TransactionID == c.xid && bytes.Equal(m.ClientHWAddr, c.cfg.MAC[:]) &&
+		(!identified || bytes.Equal(m.GetOneOption(dhcpv4.OptionClientIdentifier), c.cfg.ID))
 }
 
 // choose takes the first offer that can be used.
-func (c *Client) choose(now time.Time, m *Message) Step {
+func (c *Client) choose(now time.Time, m *dhcpv4.DHCPv4) Step {
 	var l Lease
 	if err := l.read(m, now); err != nil {
-		c.trouble = fmt.Sprintf("the offer of DHCP server %v cannot be used: %v", serverOf(m), err)
+		c.trouble = fmt.Sprintf("the offer of DHCP server %v cannot be used: %v", nameOf(m), err)
 		return c.ignore(unusable)
 	}
-	c.received[Offer]++
+	c.received[dhcpv4.MessageTypeOffer]++
 	c.lease, c.state, c.tries, c.asked, c.trouble = l, Requesting, 0, now, ""
 	return c.request(now)
 }
 
 // acknowledged takes what a server has confirmed, if it is what was asked for.
-func (c *Client) acknowledged(m *Message) Step {
+func (c *Client) acknowledged(m *dhcpv4.DHCPv4) Step {
 	var l Lease
 	if err := l.read(m, c.asked); err != nil {
-		c.trouble = fmt.Sprintf("what DHCP server %v confirms cannot be used: %v", serverOf(m), err)
+		c.trouble = fmt.Sprintf("what DHCP server %v confirms cannot be used: %v", nameOf(m), err)
 		return c.ignore(unusable)
 	}
 	if l.Addr.Addr() != c.lease.Addr.Addr() || c.state == Requesting && l.Server != c.lease.Server {
 		return c.ignore(unexpected)
 	}
-	c.received[Ack]++
+	c.received[dhcpv4.MessageTypeAck]++
 	c.lease = l
 	if c.state == Requesting {
 		c.state, c.armed = Checking, false
@@ -87,18 +91,18 @@ func (c *Client) bind() Step {
 
 // refused gives up what a server says is not ours. While only one server is asked
 // only that one can.
-func (c *Client) refused(now time.Time, m *Message) Step {
-	server, ok := m.Options.address(OptServer)
+func (c *Client) refused(now time.Time, m *dhcpv4.DHCPv4) Step {
+	server, ok := serverOf(m)
 	if !ok || c.state != Rebinding && server != c.lease.Server {
 		return c.ignore(unexpected)
 	}
-	c.received[Nak]++
+	c.received[dhcpv4.MessageTypeNak]++
 	s := Step{Event: Lost}
 	if c.state == Requesting {
 		s.Event = None
 	}
 	trouble := fmt.Sprintf("DHCP server %v refused %v", server, c.lease.Addr.Addr())
-	if why := m.Options[OptMessage]; len(why) > 0 {
+	if why := m.Message(); len(why) > 0 {
 		trouble += fmt.Sprintf(": %q", why[:min(len(why), longestReason)])
 	}
 	c.last = none
@@ -109,8 +113,8 @@ func (c *Client) refused(now time.Time, m *Message) Step {
 // longestReason is how much of a server's words is repeated, in bytes.
 const longestReason = 80
 
-func serverOf(m *Message) string {
-	if a, ok := m.Options.address(OptServer); ok {
+func nameOf(m *dhcpv4.DHCPv4) string {
+	if a, ok := serverOf(m); ok {
 		return a.String()
 	}
 	return "without an address"
@@ -143,11 +147,11 @@ type Counters struct {
 // Counters returns all counters, also those that are zero.
 func (c *Client) Counters() Counters {
 	n := Counters{map[string]uint64{}, map[string]uint64{}, map[string]uint64{}}
-	for _, k := range []Kind{Discover, Request, Decline, Release} {
-		n.Sent[k.String()] = c.sent[k]
+	for _, k := range []dhcpv4.MessageType{dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeDecline, dhcpv4.MessageTypeRelease} {
+		n.Sent[strings.ToLower(k.String())] = c.sent[k]
 	}
-	for _, k := range []Kind{Offer, Ack, Nak} {
-		n.Received[k.String()] = c.received[k]
+	for _, k := range []dhcpv4.MessageType{dhcpv4.MessageTypeOffer, dhcpv4.MessageTypeAck, dhcpv4.MessageTypeNak} {
+		n.Received[strings.ToLower(k.String())] = c.received[k]
 	}
 	for r, name := range reasonNames {
 		n.Ignored[name] = c.ignored[r]

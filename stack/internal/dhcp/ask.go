@@ -1,6 +1,12 @@
 package dhcp
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/iana"
+)
 
 // The schedule of RFC 2131, sections 3.1, 4.1 and 4.4.5.
 const (
@@ -37,29 +43,29 @@ func (c *Client) restart(now time.Time, trouble string) {
 func (c *Client) discover(now time.Time) Step {
 	switch c.tries++; c.tries {
 	case 1:
-		c.xid, c.began = c.cfg.Rand(), now
+		c.xid, c.began = c.exchange(), now
 	case 3:
 		c.trouble = "" // by now it is that nobody answers
 	}
-	m := c.question(Discover, now)
-	m.Broadcast = true
+	m := c.question(dhcpv4.MessageTypeDiscover, now)
+	m.SetBroadcast()
 	if c.last.IsValid() {
-		m.Options[OptAddress] = c.last.AsSlice()
+		m.UpdateOption(dhcpv4.OptRequestedIPAddress(c.last.AsSlice()))
 	}
 	c.arm(now.Add(c.delay(c.tries)))
-	return c.broadcast(&m)
+	return c.broadcast(m)
 }
 
 // request asks for what a server has offered. All servers hear it, so that the
 // others can forget their offers.
 func (c *Client) request(now time.Time) Step {
 	c.tries++
-	m := c.question(Request, now)
-	m.Broadcast = true
-	m.Options[OptAddress] = c.lease.Addr.Addr().AsSlice()
-	m.Options[OptServer] = c.lease.Server.AsSlice()
+	m := c.question(dhcpv4.MessageTypeRequest, now)
+	m.SetBroadcast()
+	m.UpdateOption(dhcpv4.OptRequestedIPAddress(c.lease.Addr.Addr().AsSlice()))
+	m.UpdateOption(dhcpv4.OptServerIdentifier(c.lease.Server.AsSlice()))
 	c.arm(now.Add(c.delay(c.tries)))
-	return c.broadcast(&m)
+	return c.broadcast(m)
 }
 
 // extend asks for more time: from T1 on the server of the lease, from T2 on any
@@ -75,14 +81,14 @@ func (c *Client) extend(now time.Time) Step {
 	}
 	if c.state != next {
 		c.state, c.tries = next, 0
-		c.xid, c.began, c.asked = c.cfg.Rand(), now, now
+		c.xid, c.began, c.asked = c.exchange(), now, now
 	}
 	c.tries++
 	c.arm(c.again(now, until))
-	m := c.question(Request, now)
-	m.Client = c.lease.Addr.Addr()
-	s := c.broadcast(&m)
-	s.From = m.Client
+	m := c.question(dhcpv4.MessageTypeRequest, now)
+	m.ClientIPAddr = c.lease.Addr.Addr().AsSlice()
+	s := c.broadcast(m)
+	s.From = c.lease.Addr.Addr()
 	if c.state == Renewing {
 		s.To = c.lease.Server
 	}
@@ -102,41 +108,54 @@ func (c *Client) again(now, until time.Time) time.Time {
 }
 
 // question is a message that asks a server for an answer.
-func (c *Client) question(k Kind, now time.Time) Message {
+func (c *Client) question(k dhcpv4.MessageType, now time.Time) *dhcpv4.DHCPv4 {
 	m := c.message(k)
-	m.Secs = uint16(min(max(now.Sub(c.began)/time.Second, 0), 1<<16-1))
+	m.NumSeconds = uint16(min(max(now.Sub(c.began)/time.Second, 0), 1<<16-1))
 	// The classless routes come before the routers (RFC 3442).
-	m.Options[OptParameters] = []byte{OptMask, OptClassRoutes, OptRouters, OptDNS, OptDomain, OptMTU, OptLeaseTime, OptRenewTime, OptRebindTime}
+	m.UpdateOption(dhcpv4.OptParameterRequestList(dhcpv4.OptionSubnetMask, dhcpv4.OptionClasslessStaticRoute, dhcpv4.OptionRouter,
+		dhcpv4.OptionDomainNameServer, dhcpv4.OptionDomainName, dhcpv4.OptionInterfaceMTU,
+		dhcpv4.OptionIPAddressLeaseTime, dhcpv4.OptionRenewTimeValue, dhcpv4.OptionRebindingTimeValue))
 	if c.cfg.HostName != "" {
-		m.Options[OptHostName] = []byte(c.cfg.HostName)
+		m.UpdateOption(dhcpv4.OptHostName(c.cfg.HostName))
 	}
 	return m
 }
 
-func (c *Client) message(k Kind) Message {
+// message is made by hand: those that the library makes take numbers of exchanges
+// from the system.
+func (c *Client) message(k dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 	c.sent[k]++
-	return Message{Kind: k, XID: c.xid, MAC: c.cfg.MAC, Options: Options{OptID: c.cfg.ID}}
+	return &dhcpv4.DHCPv4{
+		OpCode: dhcpv4.OpcodeBootRequest, HWType: iana.HWTypeEthernet, ClientHWAddr: c.cfg.MAC[:], TransactionID: c.xid,
+		Options: dhcpv4.OptionsFromList(dhcpv4.OptMessageType(k), dhcpv4.OptClientIdentifier(c.cfg.ID)),
+	}
 }
 
-func (c *Client) broadcast(m *Message) Step {
-	return Step{Message: m.Append(nil), From: unspecified, To: Broadcast}
+// exchange returns the number of a new exchange.
+func (c *Client) exchange() (xid dhcpv4.TransactionID) {
+	binary.BigEndian.PutUint32(xid[:], c.cfg.Rand())
+	return xid
+}
+
+func (c *Client) broadcast(m *dhcpv4.DHCPv4) Step {
+	return Step{Message: m.ToBytes(), From: unspecified, To: Broadcast}
 }
 
 // decline tells the server that its address is somebody else's.
 func (c *Client) decline() []byte {
-	c.xid = c.cfg.Rand()
-	m := c.message(Decline)
-	m.Options[OptAddress] = c.lease.Addr.Addr().AsSlice()
-	m.Options[OptServer] = c.lease.Server.AsSlice()
+	c.xid = c.exchange()
+	m := c.message(dhcpv4.MessageTypeDecline)
+	m.UpdateOption(dhcpv4.OptRequestedIPAddress(c.lease.Addr.Addr().AsSlice()))
+	m.UpdateOption(dhcpv4.OptServerIdentifier(c.lease.Server.AsSlice()))
 	c.last = none
-	return m.Append(nil)
+	return m.ToBytes()
 }
 
 // release gives the address back.
 func (c *Client) release() []byte {
-	c.xid = c.cfg.Rand()
-	m := c.message(Release)
-	m.Client = c.lease.Addr.Addr()
-	m.Options[OptServer] = c.lease.Server.AsSlice()
-	return m.Append(nil)
+	c.xid = c.exchange()
+	m := c.message(dhcpv4.MessageTypeRelease)
+	m.ClientIPAddr = c.lease.Addr.Addr().AsSlice()
+	m.UpdateOption(dhcpv4.OptServerIdentifier(c.lease.Server.AsSlice()))
+	return m.ToBytes()
 }

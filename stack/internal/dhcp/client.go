@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 // Config of a client.
@@ -70,7 +72,7 @@ type Client struct {
 	armed bool      // it goes on by itself
 	at    time.Time // when
 
-	xid      uint32
+	xid      dhcpv4.TransactionID
 	began    time.Time  // when this exchange did
 	asked    time.Time  // when its present question was sent for the first time
 	tries    int        // how often it was

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 // A Lease is an address on loan, and what a host needs to know to use it.
@@ -30,28 +32,29 @@ type Route struct {
 
 // read makes a lease of an offer or an ACK to a request sent at time from. It
 // fails if the client cannot do with what it says.
-func (l *Lease) read(m *Message, from time.Time) error {
-	server, ok := m.Options.address(OptServer)
+func (l *Lease) read(m *dhcpv4.DHCPv4, from time.Time) error {
+	server, ok := serverOf(m)
 	if !ok {
 		return fmt.Errorf("no server identifier")
 	}
-	length, ok := m.Options.mask(m.Yours)
+	yours := addrOf(m.YourIPAddr)
+	length, ok := maskOf(m)
 	switch {
-	case !isStation(m.Yours):
-		return fmt.Errorf("%v is not an address of a host", m.Yours)
+	case !isStation(yours):
+		return fmt.Errorf("%v is not an address of a host", yours)
 	case !ok:
-		return fmt.Errorf("the network mask is % x", m.Options[OptMask])
+		return fmt.Errorf("the network mask is % x", m.GetOneOption(dhcpv4.OptionSubnetMask))
 	}
 	*l = Lease{
-		Addr: netip.PrefixFrom(m.Yours, length), Server: server,
-		Routers: m.Options.addresses(OptRouters), DNS: m.Options.addresses(OptDNS),
-		Domain: m.Options.domain(), MTU: m.Options.mtu(), Obtained: from,
+		Addr: netip.PrefixFrom(yours, length), Server: server,
+		Routers: stations(m.Router()), DNS: stations(m.DNS()),
+		Domain: domainOf(m), MTU: mtuOf(m), Obtained: from,
 	}
 	if isEdge(l.Addr) {
 		return fmt.Errorf("%v is the address of the network or of all its hosts", l.Addr)
 	}
-	l.readRoutes(m.Options)
-	return l.readTimes(m.Options)
+	l.readRoutes(m)
+	return l.readTimes(m)
 }
 
 // isEdge reports whether p's address is the first or the last of its prefix,
@@ -63,9 +66,9 @@ func isEdge(p netip.Prefix) bool {
 
 // readRoutes takes the classless routes if there are any, and only else the
 // routers (RFC 3442).
-func (l *Lease) readRoutes(o Options) {
+func (l *Lease) readRoutes(m *dhcpv4.DHCPv4) {
 	all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	if l.Routes = o.routes(); l.Routes == nil {
+	if l.Routes = routesOf(m); l.Routes == nil {
 		for _, via := range l.Routers {
 			l.Routes = append(l.Routes, Route{all, via})
 		}
@@ -81,20 +84,18 @@ func (l *Lease) readRoutes(o Options) {
 
 // readTimes takes the server's times for renewal if they are in order, and else
 // those of RFC 2131, section 4.4.5.
-func (l *Lease) readTimes(o Options) error {
-	d, ok := o.seconds(OptLeaseTime)
-	if !ok {
+func (l *Lease) readTimes(m *dhcpv4.DHCPv4) error {
+	d, t1, t2 := m.IPAddressLeaseTime(0), m.IPAddressRenewalTime(0), m.IPAddressRebindingTime(0)
+	switch d {
+	case 0:
 		return fmt.Errorf("no lease time")
-	}
-	if d == 0 {
+	case dhcpv4.MaxLeaseTime:
 		return nil // for ever
 	}
-	t1, ok1 := o.seconds(OptRenewTime)
-	t2, ok2 := o.seconds(OptRebindTime)
-	if !ok2 || t2 == 0 || t2 >= d {
+	if t2 == 0 || t2 >= d {
 		t2 = d / 8 * 7
 	}
-	if !ok1 || t1 == 0 || t1 >= t2 {
+	if t1 == 0 || t1 >= t2 {
 		t1 = min(d/2, t2)
 	}
 	l.Renew, l.Rebind, l.Expires = l.Obtained.Add(t1), l.Obtained.Add(t2), l.Obtained.Add(d)

@@ -1,151 +1,70 @@
 package dhcp
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"maps"
-	"net/netip"
-	"slices"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/iana"
 )
 
 // Ports of UDP (RFC 2131, section 4.1).
 const (
-	ServerPort = 67
-	ClientPort = 68
+	ServerPort = dhcpv4.ServerPort
+	ClientPort = dhcpv4.ClientPort
 )
 
-// A Kind is what a message is about (RFC 2132, section 9.6).
-type Kind uint8
+// kinds is how many kinds of messages this client knows, and one: they count from 1.
+const kinds = dhcpv4.MessageTypeRelease + 1
 
-// The kinds that this client knows.
+// Where the fields for names are (RFC 2131, section 2).
 const (
-	Discover Kind = 1 + iota
-	Offer
-	Request
-	Decline
-	Ack
-	Nak
-	Release
-	kinds // how many there are, and one
+	atServer = 44  // the server's name: 64 bytes
+	atFile   = 108 // the name of the boot file: 128 bytes
+	atCookie = 236 // what comes behind
 )
 
-func (k Kind) String() string {
-	names := [...]string{"", "discover", "offer", "request", "decline", "ack", "nak", "release"}
-	if k == 0 || int(k) >= len(names) {
-		return fmt.Sprintf("Kind(%d)", uint8(k))
+// parse reads a message of DHCP over Ethernet. It keeps nothing of b.
+func parse(b []byte) (*dhcpv4.DHCPv4, error) {
+	m, err := dhcpv4.FromBytes(b)
+	if err != nil {
+		return nil, err
 	}
-	return names[k]
-}
-
-// A Message of DHCP. The fields of BOOTP that are of no use to a host of its own
-// address (relay, boot file) are not kept.
-type Message struct {
-	Kind      Kind
-	Reply     bool   // from a server
-	XID       uint32 // the number of the exchange
-	Secs      uint16 // since the client began
-	Broadcast bool   // the client cannot receive unicast yet
-	MAC       [6]byte
-	Client    netip.Addr // the client's own address, if it has one (ciaddr)
-	Yours     netip.Addr // the address that the server gives (yiaddr)
-	Options   Options    // without the message type, which is Kind
-}
-
-// The layout of a message (RFC 2131, section 2).
-const (
-	atXID     = 4
-	atSecs    = 8
-	atFlags   = 10
-	atClient  = 12
-	atYours   = 16
-	atMAC     = 28
-	atServer  = 44  // the server's name: 64 bytes
-	atFile    = 108 // the name of the boot file: 128 bytes
-	atCookie  = 236
-	atOptions = 240
-
-	bootRequest, bootReply = 1, 2
-	ethernet               = 1
-	flagBroadcast          = 0x8000
-	magic                  = 0x63825363
-
-	// shortest is what BOOTP made every message have at least (RFC 951); there
-	// are relays that drop shorter ones.
-	shortest = 300
-)
-
-// ErrMalformed is wrapped by the errors of [Parse].
-var ErrMalformed = errors.New("malformed DHCP message")
-
-// Parse reads a message. It keeps nothing of b.
-func Parse(b []byte) (Message, error) {
-	if len(b) < atOptions {
-		return Message{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
+	if m.OpCode != dhcpv4.OpcodeBootRequest && m.OpCode != dhcpv4.OpcodeBootReply {
+		return nil, fmt.Errorf("operation %d", m.OpCode)
 	}
-	op, hardware, length := b[0], b[1], b[2]
-	switch {
-	case op != bootRequest && op != bootReply:
-		return Message{}, fmt.Errorf("%w: operation %d", ErrMalformed, op)
-	case hardware != ethernet || length != 6:
-		return Message{}, fmt.Errorf("%w: hardware type %d with addresses of %d bytes", ErrMalformed, hardware, length)
-	case binary.BigEndian.Uint32(b[atCookie:]) != magic:
-		return Message{}, fmt.Errorf("%w: BOOTP without options", ErrMalformed)
+	if m.HWType != iana.HWTypeEthernet || len(m.ClientHWAddr) != 6 {
+		return nil, fmt.Errorf("hardware type %d with addresses of %d bytes", m.HWType, len(m.ClientHWAddr))
 	}
-	m := Message{
-		Reply:     op == bootReply,
-		XID:       binary.BigEndian.Uint32(b[atXID:]),
-		Secs:      binary.BigEndian.Uint16(b[atSecs:]),
-		Broadcast: binary.BigEndian.Uint16(b[atFlags:])&flagBroadcast != 0,
-		MAC:       [6]byte(b[atMAC:]),
-		Client:    netip.AddrFrom4([4]byte(b[atClient:])),
-		Yours:     netip.AddrFrom4([4]byte(b[atYours:])),
-		Options:   Options{},
+	if err := parseOverloaded(m.Options, b); err != nil {
+		return nil, err
 	}
-	if err := m.Options.parseAll(b); err != nil {
-		return Message{}, err
+	if m.MessageType() == dhcpv4.MessageTypeNone {
+		return nil, fmt.Errorf("no message type")
 	}
-	kind := m.Options[optKind]
-	if len(kind) != 1 {
-		return Message{}, fmt.Errorf("%w: no message type", ErrMalformed)
-	}
-	m.Kind = Kind(kind[0])
-	delete(m.Options, optKind)
 	return m, nil
 }
 
-// Append appends the message to b and returns the result. Addresses that are
-// not of IPv4 become zero.
-func (m *Message) Append(b []byte) []byte {
-	var head [atOptions]byte
-	head[0], head[1], head[2] = bootRequest, ethernet, 6
-	if m.Reply {
-		head[0] = bootReply
+// parseOverloaded reads into o the options of a message that go on in the fields for
+// names (option 52), which the library takes for names. What stands in several
+// places is one value, in this order (RFC 3396).
+func parseOverloaded(o dhcpv4.Options, b []byte) error {
+	if !o.Has(dhcpv4.OptionOptionOverload) {
+		return nil
 	}
-	binary.BigEndian.PutUint32(head[atXID:], m.XID)
-	binary.BigEndian.PutUint16(head[atSecs:], m.Secs)
-	if m.Broadcast {
-		binary.BigEndian.PutUint16(head[atFlags:], flagBroadcast)
+	v := o.Get(dhcpv4.OptionOptionOverload)
+	if len(v) != 1 || v[0] < 1 || v[0] > 3 {
+		return fmt.Errorf("option overload is % x", v)
 	}
-	putAddr(head[atClient:], m.Client)
-	putAddr(head[atYours:], m.Yours)
-	copy(head[atMAC:], m.MAC[:])
-	binary.BigEndian.PutUint32(head[atCookie:], magic)
-	start := len(b)
-	b = append(b, head[:]...)
-	b = append(b, optKind, 1, byte(m.Kind))
-	for _, o := range slices.Sorted(maps.Keys(m.Options)) {
-		b = appendOption(b, o, m.Options[o])
+	if v[0]&1 != 0 {
+		if err := o.FromBytes(b[atFile:atCookie]); err != nil {
+			return err
+		}
 	}
-	b = append(b, optEnd)
-	for len(b)-start < shortest {
-		b = append(b, optPad)
+	if v[0]&2 != 0 {
+		if err := o.FromBytes(b[atServer:atFile]); err != nil {
+			return err
+		}
 	}
-	return b
-}
-
-func putAddr(b []byte, a netip.Addr) {
-	if a.Is4() {
-		copy(b, a.AsSlice())
-	}
+	o.Del(dhcpv4.OptionOptionOverload) // inside of itself it means nothing
+	return nil
 }

@@ -2,26 +2,28 @@ package dhcp
 
 import (
 	"bytes"
-	"errors"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 func TestParseRefuses(t *testing.T) {
-	good := Message{Kind: Offer, Reply: true, MAC: ourMAC, Options: Options{}}
+	good := message(offer)
 	for name, damage := range map[string]func([]byte) []byte{
 		"nothing":                func([]byte) []byte { return nil },
 		"short":                  func(b []byte) []byte { return b[:239] },
-		"no options":             func(b []byte) []byte { return b[:240] },
+		"no options":             func(b []byte) []byte { return append(b[:240], 255) },
 		"operation 3":            func(b []byte) []byte { b[0] = 3; return b },
 		"token ring":             func(b []byte) []byte { b[1] = 6; return b },
 		"long link addresses":    func(b []byte) []byte { b[2] = 16; return b },
 		"BOOTP":                  func(b []byte) []byte { b[atCookie] = 0; return b },
 		"option without length":  func(b []byte) []byte { return append(b[:243], 12) },
 		"option that is cut off": func(b []byte) []byte { return append(b[:243], 12, 9, 'x') },
+		"no end":                 func(b []byte) []byte { return b[:243] },
 		"long type":              func(b []byte) []byte { b[241] = 2; return b },
 		"two types":              func(b []byte) []byte { return append(b[:243], 53, 1, 5, 255) },
 		"overload of nothing":    func(b []byte) []byte { return append(b[:243], 52, 1, 4, 255) },
@@ -30,8 +32,8 @@ func TestParseRefuses(t *testing.T) {
 			return append(b[:243], 52, 1, 1, 255)
 		},
 	} {
-		b := damage(good.Append(nil))
-		if m, err := Parse(b); !errors.Is(err, ErrMalformed) {
+		b := damage(good.ToBytes())
+		if m, err := parse(b); err == nil {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
@@ -40,18 +42,23 @@ func TestParseRefuses(t *testing.T) {
 // TestOptionsInPieces: long values, and options that go on in the name fields.
 func TestOptionsInPieces(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789"), 60)
-	m := Message{Kind: Ack, Reply: true, XID: 7, Options: Options{OptMessage: long, OptHostName: {}}}
-	b := m.Append([]byte("in front"))[len("in front"):]
-	got, err := Parse(b)
-	if err != nil || !bytes.Equal(got.Options[OptMessage], long) || got.Options[OptHostName] == nil {
+	m := message(ack)
+	set(m, dhcpv4.OptionMessage, long)
+	set(m, dhcpv4.OptionHostName, nil)
+	b := m.ToBytes()
+	got, err := parse(b)
+	if err != nil || !bytes.Equal(got.GetOneOption(dhcpv4.OptionMessage), long) || !got.Options.Has(dhcpv4.OptionHostName) {
 		t.Errorf("%v, %+v", err, got)
 	}
 
-	b = (&Message{Kind: Ack, Reply: true, Options: Options{optOverload: {3}, OptDomain: []byte("one.")}}).Append(nil)
-	copy(b[atFile:], []byte{OptDomain, 4, 't', 'w', 'o', '.', optPad, optEnd, 99, 200})
-	copy(b[atServer:], []byte{OptDomain, 5, 't', 'h', 'r', 'e', 'e', optOverload, 1, 3})
-	got, err = Parse(b)
-	if err != nil || got.Options.domain() != "one.two.three" || len(got.Options) != 1 {
+	m = message(ack)
+	set(m, dhcpv4.OptionOptionOverload, []byte{3})
+	set(m, dhcpv4.OptionDomainName, []byte("one."))
+	b = m.ToBytes()
+	copy(b[atFile:], []byte{15, 4, 't', 'w', 'o', '.', 0, 255, 99, 200})
+	copy(b[atServer:], []byte{0, 15, 5, 't', 'h', 'r', 'e', 'e', 52, 1, 3})
+	got, err = parse(b)
+	if err != nil || domainOf(got) != "one.two.three" || len(got.Options) != 2 {
 		t.Errorf("%v, %+v", err, got)
 	}
 }
@@ -67,13 +74,13 @@ func TestTimesOfALease(t *testing.T) {
 	} {
 		r := newRig(t)
 		r.tick()
-		m := r.reply(Offer)
-		m.Options[OptLeaseTime] = seconds(c.lease)
+		m := r.reply(offer)
+		set(m, dhcpv4.OptionIPAddressLeaseTime, seconds(c.lease))
 		if c.t1 > 0 {
-			m.Options[OptRenewTime] = seconds(c.t1)
+			set(m, dhcpv4.OptionRenewTimeValue, seconds(c.t1))
 		}
 		if c.t2 > 0 {
-			m.Options[OptRebindTime] = seconds(c.t2)
+			set(m, dhcpv4.OptionRebindingTimeValue, seconds(c.t2))
 		}
 		r.hear(m)
 		l := r.c.Lease()
@@ -105,12 +112,12 @@ func TestRoutesOfALease(t *testing.T) {
 		"too long prefix": {[]byte{33, 192, 0, 2, 1, 0, 10, 0, 0, 7}, []Route{{all, server1}}, []netip.Addr{server1}},
 		"via a group":     {[]byte{0, 224, 0, 0, 1}, []Route{{all, server1}}, []netip.Addr{server1}},
 	} {
-		m := newRig(t).reply(Ack)
+		m := newRig(t).reply(ack)
 		if c.classless != nil {
-			m.Options[OptClassRoutes] = c.classless
+			set(m, dhcpv4.OptionClasslessStaticRoute, c.classless)
 		}
 		var l Lease
-		if err := l.read(&m, start); err != nil {
+		if err := l.read(m, start); err != nil {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(l.Routes, c.routes) || !reflect.DeepEqual(l.Routers, c.routers) {
@@ -129,11 +136,12 @@ func TestMask(t *testing.T) {
 		{"10.0.0.1", []byte{255, 255, 255, 255}, 32}, {"10.0.0.1", []byte{255, 255, 254, 0}, 23}, {"10.0.0.1", []byte{128, 0, 0, 0}, 1},
 		{"10.0.0.1", []byte{0, 0, 0, 0}, -1}, {"10.0.0.1", []byte{255, 255, 0, 1}, -1}, {"10.0.0.1", []byte{0, 0, 0, 255}, -1},
 	} {
-		o := Options{}
+		m := message(ack)
+		m.YourIPAddr = netip.MustParseAddr(c.addr).AsSlice()
 		if c.mask != nil {
-			o[OptMask] = c.mask
+			set(m, dhcpv4.OptionSubnetMask, c.mask)
 		}
-		got, ok := o.mask(netip.MustParseAddr(c.addr))
+		got, ok := maskOf(m)
 		if ok != (c.want > 0) || ok && got != c.want {
 			t.Errorf("%s with mask %v: %d, %v", c.addr, c.mask, got, ok)
 		}
