@@ -135,6 +135,8 @@ var borders = []border{
 		"only the AF_XDP driver loads programs into the kernel"},
 	{"github.com/vishvananda", []string{"hal/tap", "hal/packet", "hal/afxdp", "internal/netlab"},
 		"only drivers of the kernel's devices, and tests, configure the kernel"},
+	{"golang.org/x/net", nil,
+		"it judges the net face, in tests: programs get nothing of it"},
 	{"golang.org/x/sys", []string{"hal/*", "internal/netlab", "kernel", "cmd/*"},
 		"system calls are the business of drivers"},
 	{"C", []string{"hal/dpdk"},

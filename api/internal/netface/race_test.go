@@ -1,0 +1,5 @@
+//go:build race
+
+package netface
+
+const raceEnabled = true
