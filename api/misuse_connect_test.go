@@ -27,6 +27,12 @@ var misuseOfConnect = []misuse{
 			qd := w.listening()
 			return qd, w.result(w.lib.Connect(qd, w.nothing()))
 		}},
+	{call: "connect", name: "while an accept waits", demikernel: syscall.EOPNOTSUPP, linux: syscall.EISCONN, ours: syscall.EOPNOTSUPP, late: true,
+		why: "as with one that listens",
+		run: func(w *world) (api.QD, error) {
+			qd := w.accepting()
+			return qd, w.result(w.lib.Connect(qd, w.nothing()))
+		}},
 	{call: "connect", name: "while connecting", demikernel: syscall.EINPROGRESS, linux: syscall.EALREADY, ours: syscall.EALREADY, late: true,
 		why: "as POSIX has it: EINPROGRESS is the answer to the first",
 		run: func(w *world) (api.QD, error) {
@@ -132,7 +138,6 @@ var misuseOfConnect = []misuse{
 			return qd, w.result(w.lib.Connect(qd, w.broadcast()))
 		}},
 	{call: "connect", name: "UDP, to the broadcast address", demikernel: errNone, linux: syscall.EACCES, ours: syscall.EACCES, late: true,
-		why: "as with pushto",
 		run: func(w *world) (api.QD, error) {
 			qd := w.udp()
 			return qd, w.result(w.lib.Connect(qd, w.broadcast()))

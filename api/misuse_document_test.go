@@ -95,8 +95,9 @@ Demikernel's where both can be defended.
   end. Compare with ''errors.Is(err, syscall.EINVAL)''. ✉ says that the call gave a token
   and the error comes in its completion. Such calls fail themselves for their arguments, for
   their descriptor, and after Exit; whatever a socket's state is to blame for comes later.
-- "waits" is no error: the op is pending until something happens. "–": there is no such
-  call, or we do not know.
+- "waits" is no error: the op is pending until something happens. "counted": nothing happens
+  but that Stats.Misused counts it; with Config.Strict it panics. "–": there is no such call,
+  or we do not know.
 
 Every error is an ''*api.Error'', which names the call and the descriptor, but for that of a
 context and for ''net.ErrClosed'' of a wait.

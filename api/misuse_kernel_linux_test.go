@@ -21,17 +21,18 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 		return err
 	},
 
-	"bind/bad descriptor":   func(*kernelCase) error { return unix.Bind(badFD, lo(0)) },
-	"bind/after close":      func(*kernelCase) error { return unix.Bind(badFD, lo(0)) },
-	"bind/twice":            func(k *kernelCase) error { return unix.Bind(k.bound(unix.SOCK_STREAM), lo(0)) },
-	"bind/UDP twice":        func(k *kernelCase) error { return unix.Bind(k.bound(unix.SOCK_DGRAM), lo(0)) },
-	"bind/while connecting": func(k *kernelCase) error { return unix.Bind(k.connecting(), lo(0)) },
-	"bind/connected":        func(k *kernelCase) error { return unix.Bind(k.near(), lo(0)) },
-	"bind/accepted":         func(k *kernelCase) error { return unix.Bind(k.accepted(), lo(0)) },
-	"bind/listening":        func(k *kernelCase) error { return unix.Bind(k.listening(), lo(0)) },
-	"bind/port 0":           func(k *kernelCase) error { return unix.Bind(k.tcp(), lo(0)) },
-	"bind/wildcard":         func(k *kernelCase) error { return unix.Bind(k.tcp(), any4) },
-	"bind/address in use":   func(k *kernelCase) error { return k.rebind(k.tcp(), k.tcp(), lo(0), lo(0)) },
+	"bind/bad descriptor":        func(*kernelCase) error { return unix.Bind(badFD, lo(0)) },
+	"bind/after close":           func(*kernelCase) error { return unix.Bind(badFD, lo(0)) },
+	"bind/twice":                 func(k *kernelCase) error { return unix.Bind(k.bound(unix.SOCK_STREAM), lo(0)) },
+	"bind/UDP twice":             func(k *kernelCase) error { return unix.Bind(k.bound(unix.SOCK_DGRAM), lo(0)) },
+	"bind/while an accept waits": func(k *kernelCase) error { return unix.Bind(k.accepting(), lo(0)) },
+	"bind/while connecting":      func(k *kernelCase) error { return unix.Bind(k.connecting(), lo(0)) },
+	"bind/connected":             func(k *kernelCase) error { return unix.Bind(k.near(), lo(0)) },
+	"bind/accepted":              func(k *kernelCase) error { return unix.Bind(k.accepted(), lo(0)) },
+	"bind/listening":             func(k *kernelCase) error { return unix.Bind(k.listening(), lo(0)) },
+	"bind/port 0":                func(k *kernelCase) error { return unix.Bind(k.tcp(), lo(0)) },
+	"bind/wildcard":              func(k *kernelCase) error { return unix.Bind(k.tcp(), any4) },
+	"bind/address in use":        func(k *kernelCase) error { return k.rebind(k.tcp(), k.tcp(), lo(0), lo(0)) },
 	"bind/UDP address in use": func(k *kernelCase) error {
 		return k.rebind(k.udp(), k.udp(), lo(0), lo(0))
 	},
@@ -54,13 +55,14 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"bind/IPv6 address, IPv4 socket": func(k *kernelCase) error { return unix.Bind(k.tcp(), mapped(0)) },
 	"bind/IPv4 address, IPv6 socket": func(k *kernelCase) error { return unix.Bind(k.six(unix.SOCK_STREAM, true), mapped(0)) },
 
-	"listen/bad descriptor":   func(*kernelCase) error { return unix.Listen(badFD, 8) },
-	"listen/after close":      func(*kernelCase) error { return unix.Listen(badFD, 8) },
-	"listen/unbound":          func(k *kernelCase) error { return unix.Listen(k.tcp(), 8) },
-	"listen/twice":            func(k *kernelCase) error { return unix.Listen(k.listening(), 8) },
-	"listen/while connecting": func(k *kernelCase) error { return unix.Listen(k.connecting(), 8) },
-	"listen/connected":        func(k *kernelCase) error { return unix.Listen(k.near(), 8) },
-	"listen/UDP":              func(k *kernelCase) error { return unix.Listen(k.bound(unix.SOCK_DGRAM), 8) },
+	"listen/bad descriptor":        func(*kernelCase) error { return unix.Listen(badFD, 8) },
+	"listen/after close":           func(*kernelCase) error { return unix.Listen(badFD, 8) },
+	"listen/unbound":               func(k *kernelCase) error { return unix.Listen(k.tcp(), 8) },
+	"listen/twice":                 func(k *kernelCase) error { return unix.Listen(k.listening(), 8) },
+	"listen/while an accept waits": func(k *kernelCase) error { return unix.Listen(k.accepting(), 8) },
+	"listen/while connecting":      func(k *kernelCase) error { return unix.Listen(k.connecting(), 8) },
+	"listen/connected":             func(k *kernelCase) error { return unix.Listen(k.near(), 8) },
+	"listen/UDP":                   func(k *kernelCase) error { return unix.Listen(k.bound(unix.SOCK_DGRAM), 8) },
 	"listen/address of another listener, both with ReuseAddr": func(k *kernelCase) error {
 		a, b := k.tcp(), k.tcp()
 		for _, fd := range []int{a, b} {
@@ -83,10 +85,11 @@ var kernelMisuse = map[string]func(*kernelCase) error{
 	"accept/UDP":                  func(k *kernelCase) error { return k.accept(k.bound(unix.SOCK_DGRAM)) },
 	"accept/nobody comes":         func(k *kernelCase) error { return k.accept(k.listening()) },
 
-	"connect/bad descriptor":   func(*kernelCase) error { return unix.Connect(badFD, lo(1)) },
-	"connect/after close":      func(*kernelCase) error { return unix.Connect(badFD, lo(1)) },
-	"connect/listening":        func(k *kernelCase) error { return unix.Connect(k.listening(), lo(1)) },
-	"connect/while connecting": func(k *kernelCase) error { return unix.Connect(k.connecting(), lo(1)) },
+	"connect/bad descriptor":        func(*kernelCase) error { return unix.Connect(badFD, lo(1)) },
+	"connect/after close":           func(*kernelCase) error { return unix.Connect(badFD, lo(1)) },
+	"connect/listening":             func(k *kernelCase) error { return unix.Connect(k.listening(), lo(1)) },
+	"connect/while an accept waits": func(k *kernelCase) error { return unix.Connect(k.accepting(), lo(1)) },
+	"connect/while connecting":      func(k *kernelCase) error { return unix.Connect(k.connecting(), lo(1)) },
 	"connect/again after one that was cancelled, while the handshake goes on": func(k *kernelCase) error {
 		return unix.Connect(k.connecting(), lo(1))
 	},

@@ -121,6 +121,26 @@ func (k *kernelCase) listening() int {
 	return fd
 }
 
+// accepting is listening, in a thread that waits in accept. It is a system call of
+// its own, so that the end of the listener ends it.
+func (k *kernelCase) accepting() int {
+	k.Helper()
+	fd := k.listening()
+	k.must(unix.SetNonblock(fd, false))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if nfd, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC); err == nil {
+			unix.Close(nfd)
+		}
+	}()
+	k.Cleanup(func() {
+		unix.Shutdown(fd, unix.SHUT_RD)
+		<-ended
+	})
+	return fd
+}
+
 // connect waits for the connection.
 func (k *kernelCase) connect(fd int, to unix.Sockaddr) error {
 	err := unix.Connect(fd, to)

@@ -145,6 +145,11 @@ var misuseOfSockets = []misuse{
 			qd := w.listening()
 			return qd, w.lib.Bind(qd, w.free())
 		}},
+	{call: "bind", name: "while an accept waits", demikernel: syscall.EINVAL, linux: syscall.EINVAL, ours: syscall.EINVAL,
+		run: func(w *world) (api.QD, error) {
+			qd := w.accepting()
+			return qd, w.lib.Bind(qd, w.free())
+		}},
 }
 
 // rebind binds a socket to one address and then another to a second one, of the
@@ -184,6 +189,12 @@ var misuseOfListeners = []misuse{
 			qd := w.listening()
 			err := w.lib.Listen(qd, 4)
 			return qd, w.canAccept(qd, err)
+		}},
+	{call: "listen", name: "while an accept waits", demikernel: syscall.EADDRINUSE, linux: works, ours: works,
+		why: "the second call changes the backlog",
+		run: func(w *world) (api.QD, error) {
+			qd := w.accepting()
+			return qd, w.lib.Listen(qd, 4)
 		}},
 	{call: "listen", name: "while connecting", demikernel: syscall.EADDRINUSE, linux: syscall.EINVAL, ours: syscall.EINVAL,
 		why: whyPOSIX,
@@ -262,6 +273,13 @@ var misuseOfListeners = []misuse{
 			qd := w.listening()
 			return qd, w.pending(w.lib.Accept(qd))
 		}},
+}
+
+// accepting returns a listener with an accept that waits.
+func (w *world) accepting() api.QD {
+	qd := w.listening()
+	must1(w.lib.Accept(qd))
+	return qd
 }
 
 // listen binds a socket, listens, and lets one come.

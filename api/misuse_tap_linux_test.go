@@ -18,7 +18,7 @@ func TestMisuseTableOnTAP(t *testing.T) {
 	testenv.Need(t, "tap", netlab.Available())
 	ns := netlab.New(t).Namespace("misuse")
 	testMisuse(t, func(t *testing.T, i int) *world {
-		at := func(host byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i), host}) }
+		at := func(host byte) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(1 + i>>8), byte(i), host}) }
 		w := &world{TB: t, addr: at(1), peer: at(2), silent: at(66), nobody: at(77), far: kernelSide{ns}}
 		w.start(fmt.Sprintf("tap:rt%d?host=%v/24&netns=%s", i, w.peer, ns.Path()))
 		return w

@@ -54,6 +54,28 @@ var misuseOfClose = []misuse{
 
 	{call: "asyncclose", name: "bad descriptor", op: "close", demikernel: syscall.EBADF, linux: errNone, ours: syscall.EBADF,
 		run: func(w *world) (api.QD, error) { return badQD, w.result(w.lib.AsyncClose(badQD)) }},
+	{call: "asyncclose", name: "unbound", op: "close", demikernel: works, linux: errNone, ours: works, late: true,
+		run: func(w *world) (api.QD, error) { return w.asyncClose(w.tcp()) }},
+	{call: "asyncclose", name: "bound", op: "close", demikernel: works, linux: errNone, ours: works, late: true,
+		run: func(w *world) (api.QD, error) { return w.asyncClose(w.bound(api.TCP)) }},
+	{call: "asyncclose", name: "listening", op: "close", demikernel: works, linux: errNone, ours: works, late: true,
+		run: func(w *world) (api.QD, error) { return w.asyncClose(w.listening()) }},
+	{call: "asyncclose", name: "what becomes of an accept", op: "accept", demikernel: syscall.EBADF, linux: errNone, ours: syscall.ECANCELED, late: true,
+		why: "as with close",
+		run: func(w *world) (api.QD, error) {
+			qd := w.listening()
+			accept := must1(w.lib.Accept(qd))
+			must1(w.lib.AsyncClose(qd))
+			return qd, w.result(accept, nil)
+		}},
+	{call: "asyncclose", name: "what becomes of a connect", op: "connect", demikernel: syscall.EBADF, linux: errNone, ours: syscall.ECANCELED, late: true,
+		why: "as with close",
+		run: func(w *world) (api.QD, error) {
+			qd := w.tcp()
+			connect := must1(w.lib.Connect(qd, netip.AddrPortFrom(w.silent, 9)))
+			must1(w.lib.AsyncClose(qd))
+			return qd, w.result(connect, nil)
+		}},
 	{call: "asyncclose", name: "twice", op: "close", demikernel: works, linux: errNone, ours: syscall.EBADF,
 		why: "the descriptor is void at once; there one of the two completes with EBADF",
 		run: func(w *world) (api.QD, error) {
@@ -80,6 +102,11 @@ var misuseOfClose = []misuse{
 			must1(w.lib.AsyncClose(qd))
 			return w.push(qd)
 		}},
+}
+
+// asyncClose closes, and waits until that is done.
+func (w *world) asyncClose(qd api.QD) (api.QD, error) {
+	return qd, w.result(w.lib.AsyncClose(qd))
 }
 
 var misuseOfTokens = []misuse{
@@ -166,6 +193,43 @@ var misuseOfTokens = []misuse{
 			must(w.lib.Cancel(id))
 			wait(w, w.lib, id)
 			return 0, err
+		}},
+
+	{call: "waitall", name: "no token at all", demikernel: errNone, linux: errNone, ours: works,
+		why: "all of none are done",
+		run: func(w *world) (api.QD, error) {
+			_, err := w.lib.WaitAll(ctx, nil)
+			return 0, err
+		}},
+	{call: "waitall", name: "one good token, one bad", op: "wait", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
+		why: "as with wait",
+		run: func(w *world) (api.QD, error) {
+			good := must1(w.lib.AsyncClose(w.tcp()))
+			_, err := w.lib.WaitAll(ctx, []api.Token{good, 0})
+			w.done(good, nil) // the good one is still good
+			return 0, err
+		}},
+	{call: "waitnext", name: "room for no completion", demikernel: syscall.EINVAL, linux: syscall.EINVAL, page: "epoll_wait(2)", ours: works,
+		why: "nothing was asked for, and nothing comes, at once",
+		run: func(w *world) (api.QD, error) {
+			_, err := w.lib.WaitNext(ctx, nil)
+			return 0, err
+		}},
+	{call: "poll", name: "room for no completion", demikernel: errNone, linux: errNone, ours: works,
+		why: "as with waitnext",
+		run: func(w *world) (api.QD, error) {
+			if n := w.lib.Poll(nil); n != 0 {
+				w.Errorf("it has taken %d", n)
+			}
+			return 0, nil
+		}},
+	{call: "poll", name: "nothing is pending", demikernel: errNone, linux: works, page: "poll(2)", ours: works,
+		why: "it never waits",
+		run: func(w *world) (api.QD, error) {
+			if n := w.lib.Poll(make([]api.Completion, 1)); n != 0 {
+				w.Errorf("it has taken %d", n)
+			}
+			return 0, nil
 		}},
 
 	{call: "cancel", name: "no such token", demikernel: errNone, linux: errNone, ours: syscall.EINVAL,
@@ -257,6 +321,28 @@ var misuseOfMemory = []misuse{
 			qd := w.memory()
 			must(w.lib.Shutdown(qd, api.ShutWrite))
 			return w.push(qd)
+		}},
+	{call: "memoryqueue", name: "push after Shutdown(ShutRead)", op: "push", demikernel: errNone, linux: syscall.EPIPE, page: "pipe(7)", ours: syscall.EPIPE, late: true,
+		run: func(w *world) (api.QD, error) {
+			qd := w.memory()
+			must(w.lib.Shutdown(qd, api.ShutRead))
+			return w.push(qd)
+		}},
+	{call: "memoryqueue", name: "a push that waits, and Shutdown(ShutRead)", op: "push", demikernel: errNone, linux: syscall.EPIPE, page: "pipe(7)", ours: syscall.EPIPE, late: true,
+		run: func(w *world) (api.QD, error) {
+			qd := must1(w.lib.MemoryQueue(api.MemoryLimit{Messages: 1}))
+			w.done(w.lib.Push(qd, sga(5)))
+			push := must1(w.lib.Push(qd, sga(5)))
+			must(w.lib.Shutdown(qd, api.ShutRead))
+			return qd, w.result(push, nil)
+		}},
+	{call: "memoryqueue", name: "pop after Shutdown(ShutRead)", op: "pop", demikernel: errNone, linux: errNone, ours: errEOF, late: true,
+		why: "what was there is thrown away",
+		run: func(w *world) (api.QD, error) {
+			qd := w.memory()
+			w.done(w.lib.Push(qd, sga(5)))
+			must(w.lib.Shutdown(qd, api.ShutRead))
+			return w.pop(qd)
 		}},
 	{call: "memoryqueue", name: "pop after Shutdown(ShutWrite)", op: "pop", demikernel: errNone, linux: errEOF, page: "pipe(7)", ours: errEOF, late: true,
 		run: func(w *world) (api.QD, error) {
