@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -578,11 +579,12 @@ var closeRows = []row{
 			check(near.SetLinger(60))
 			closed := make(chan error)
 			go func() { closed <- near.Close() }()
-			select {
-			case <-closed:
-				r.note("Close waits", "no")
-			case <-time.After(soon):
-				r.note("Close waits", "yes")
+			if r.ours { // on Linux a signal ends the wait, and Go's scheduler sends some
+				select {
+				case err := <-closed:
+					r.Fatalf("Close does not wait: %v", err)
+				case <-time.After(soon):
+				}
 			}
 			got, err := io.Copy(io.Discard, far)
 			r.note("what was written has arrived", yes(got == int64(n)))
@@ -591,7 +593,6 @@ var closeRows = []row{
 			r.err("Close", <-closed)
 		},
 		want: `
-			Close waits: yes
 			what was written has arrived: yes
 			ReadAll of the far end: ok
 			Close: ok`,
@@ -605,14 +606,15 @@ var closeRows = []row{
 			check(near.SetLinger(1))
 			begin := time.Now()
 			r.err("Close", near.Close())
-			r.note("it has waited", yes(time.Since(begin) >= time.Second))
+			if d := time.Since(begin); r.ours && d != time.Second { // see above
+				r.Errorf("Close has waited %v", d)
+			}
 			got, err := io.Copy(io.Discard, far)
 			r.note("what was written has arrived", yes(got == int64(n)))
 			r.err("ReadAll of the far end", err)
 		},
 		want: `
 			Close: ok
-			it has waited: yes
 			what was written has arrived: yes
 			ReadAll of the far end: ok`,
 	},
@@ -640,7 +642,7 @@ var closeRows = []row{
 			must(near.Read(make([]byte, 1)))
 			check(near.Close())
 			n, err := far.Read(make([]byte, 1))
-			r.note("Read of the far end", yes(n == 0 && errors.Is(err, syscallECONNRESET)))
+			r.note("Read of the far end", yes(n == 0 && errors.Is(err, syscall.ECONNRESET)))
 		},
 		want: `
 			Read of the far end: yes`,
@@ -650,16 +652,14 @@ var closeRows = []row{
 // fill writes until there is room for no more, here and at the peer, and returns
 // how much that was.
 func (r *run) fill(c net.Conn) (n int) {
-	for full := 0; full < 2; {
-		check(c.SetWriteDeadline(time.Now().Add(soon)))
+	for full := false; !full; {
+		check(c.SetWriteDeadline(time.Now().Add(10 * soon)))
 		m, err := c.Write(big)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			r.Fatalf("filled with %d bytes: %v", n+m, err)
 		}
 		n += m
-		if full++; m > 0 || n == 0 { // or it was too late before it began
-			full = 0
-		}
+		full = m == 0 && n > 0
 	}
 	check(c.SetWriteDeadline(time.Time{}))
 	return n

@@ -4,15 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"strings"
-	"syscall"
 	"time"
 )
-
-const syscallECONNRESET = syscall.ECONNRESET
-
-// replaceEnd replaces old, and what may stand behind it, at the end of a text.
-func replaceEnd(text, old, with string) string { return strings.Replace(text, old, with, 1) }
 
 // failing fails after so many bytes, as a reader and as a writer.
 type failing struct{ left int }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -166,7 +167,7 @@ func (r *run) dialled(call string, err error) {
 	r.err(call, err)
 	n := &r.notes[len(r.notes)-1]
 	for _, name := range []string{"os.ErrDeadlineExceeded", "context.DeadlineExceeded"} {
-		n.result = replaceEnd(n.result, name, "a deadline's error")
+		n.result = strings.Replace(n.result, name, "a deadline's error", 1)
 	}
 }
 

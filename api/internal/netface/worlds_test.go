@@ -3,23 +3,34 @@ package netface
 import (
 	"runtime"
 	"testing"
+
+	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
 // everywhere runs a test on package net and on ours, over a wire in memory: what
-// holds there holds here. Over a TAP it runs where there are TAPs (onTAPToo).
+// holds there holds here. Over a TAP it runs where there are TAPs (onTAPToo), and
+// with IPv6 in the long form.
 func everywhere(t *testing.T, test func(t *testing.T, w world)) {
-	t.Run("package net", func(t *testing.T) {
-		if runtime.GOOS == "windows" {
-			t.Skip("its errnos have other numbers")
+	for _, addrs := range [][3]string{{"127.0.0.1", "10.0.0.1/24", "10.0.0.2/24"}, {"::1", "fd00::1/64", "fd00::2/64"}} {
+		family := "IPv4"
+		if addrs[0] == "::1" {
+			if family = "IPv6"; !testenv.Long() {
+				continue
+			}
 		}
-		t.Parallel()
-		test(t, kernelHere("127.0.0.1"))
-	})
-	t.Run("wire", func(t *testing.T) {
-		t.Parallel()
-		w, hosts := onWire(t, "10.0.0.1/24", "10.0.0.2/24")
-		t.Run("", func(t *testing.T) { test(t, w) })
-		nothingLeft(t, hosts[:])
-	})
+		t.Run("package net, "+family, func(t *testing.T) {
+			if runtime.GOOS == "windows" {
+				t.Skip("its errnos have other numbers")
+			}
+			t.Parallel()
+			test(t, kernelHere(addrs[0]))
+		})
+		t.Run("wire, "+family, func(t *testing.T) {
+			t.Parallel()
+			w, hosts := onWire(t, addrs[1], addrs[2])
+			t.Run("", func(t *testing.T) { test(t, w) })
+			nothingLeft(t, hosts[:])
+		})
+	}
 	onTAPToo(t, test)
 }
