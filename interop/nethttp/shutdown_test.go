@@ -19,7 +19,7 @@ func TestShutdown(t *testing.T) {
 	rig.Each(t, func(r *rig.Rig) {
 		const inFlight = 10
 		arrived, release := make(chan bool, inFlight), make(chan bool)
-		big := random(1 << 20)
+		big := random(r.Size(1 << 20))
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if req.URL.Path == "/wait" {
 				arrived <- true
