@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -59,4 +60,54 @@ func TestCancelOfMany(t *testing.T) {
 		}
 	})
 	eventually(t, func() bool { return done.Load() == int64(len(tickets)) }) // the last may be left to the host's own goroutine
+}
+
+// The mailbox keeps its order, however much is posted between the times that it is
+// taken from, and nothing that was taken.
+func TestMailbox(t *testing.T) {
+	var m mailbox
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var posted, taken uint64
+	for range 1000 {
+		for range rnd.IntN(200) {
+			op := new(api.Op)
+			op.Seq = posted
+			posted++
+			m.post(task{op: op})
+		}
+		for _, got := range m.take(nil, rnd.IntN(200)) {
+			if got.op.Seq != taken {
+				t.Fatalf("task %d was taken instead of %d", got.op.Seq, taken)
+			}
+			taken++
+		}
+		if n := m.count.Load(); n != int64(posted-taken) {
+			t.Fatalf("%d tasks are left of %d", n, posted-taken)
+		}
+	}
+	for len(m.take(nil, turnTasks)) > 0 {
+	}
+	for i, left := range m.tasks[:cap(m.tasks)] {
+		if left != (task{}) {
+			t.Fatalf("task %d of %d is kept", i, cap(m.tasks))
+		}
+	}
+}
+
+// What a long mailbox holds is not moved for every task that is taken.
+func TestMailboxOfMany(t *testing.T) {
+	var m mailbox
+	const count = 1_000_000
+	for range count {
+		m.post(task{})
+	}
+	soon(t, "taking", func() {
+		taken, into := 0, make([]task, 0, turnTasks)
+		for m.count.Load() > 0 {
+			taken += len(m.take(into, turnTasks))
+		}
+		if taken != count {
+			t.Errorf("%d of %d tasks were taken", taken, count)
+		}
+	})
 }

@@ -30,6 +30,7 @@ type task struct {
 type mailbox struct {
 	mu    sync.Mutex
 	tasks []task
+	taken int // of tasks
 	count atomic.Int64
 }
 
@@ -40,16 +41,23 @@ func (m *mailbox) post(t task) {
 	m.mu.Unlock()
 }
 
-// take moves up to n tasks to the end of into, oldest first.
+// take moves up to n tasks to the end of into, oldest first. Those that stay are
+// moved up when they are the fewer: then each is moved once at most, however many
+// there are.
 func (m *mailbox) take(into []task, n int) []task {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n = min(n, len(m.tasks))
-	into = append(into, m.tasks[:n]...)
-	rest := copy(m.tasks, m.tasks[n:])
-	clear(m.tasks[rest:])
-	m.tasks = m.tasks[:rest]
-	m.count.Add(-int64(n))
+	next := m.tasks[m.taken:]
+	next = next[:min(n, len(next))]
+	into = append(into, next...)
+	clear(next)
+	m.taken += len(next)
+	if m.taken >= len(m.tasks)-m.taken {
+		rest := copy(m.tasks, m.tasks[m.taken:])
+		clear(m.tasks[rest:])
+		m.tasks, m.taken = m.tasks[:rest], 0
+	}
+	m.count.Add(-int64(len(next)))
 	return into
 }
 
