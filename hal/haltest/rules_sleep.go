@@ -155,8 +155,11 @@ func inOrder(want, got int, err error) error {
 	return err
 }
 
-// sleepUntilClosed lets a goroutine sleep until the device is closed.
+// sleepUntilClosed lets a goroutine sleep until the device is closed. What the
+// device receives by itself it gives back; at the moment of Close it may have it
+// in its hands.
 func (l *lab) sleepUntilClosed(s hal.Sleeper, rx hal.RxQueue, asleep chan<- struct{}) <-chan struct{} {
+	l.dev.abandon()
 	done := make(chan struct{})
 	fs := make([]hal.Frame, max(32, l.info.MaxChain))
 	go func() {
