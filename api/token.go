@@ -35,7 +35,8 @@ func (l *LibOS) Accept(qd QD) (Token, error) {
 // free port. A datagram socket takes addr as where Push sends to and the only one
 // whose datagrams Pop gets. It fails with EINVAL if addr is none, and otherwise
 // as [LibOS.Pop]; how the connecting went, ECONNREFUSED say, is the completion's
-// error.
+// error. A cancel ends the op, not the handshake: another Connect says how that
+// went, or EALREADY; Close ends it.
 func (l *LibOS) Connect(qd QD, addr netip.AddrPort) (Token, error) {
 	if !addr.IsValid() {
 		return 0, &Error{Op: "connect", QD: qd, Err: syscall.EINVAL}
