@@ -11,8 +11,12 @@ func TestReadAllocations(t *testing.T) {
 		t.Skip("pools are not deterministic under the race detector")
 	}
 	wire, hosts := onWire(t, "10.0.0.1/24", "10.0.0.2/24")
-	for name, w := range map[string]world{"package net": kernelHere("127.0.0.1"), "wire": wire} {
+	for name, ours := range map[string]bool{"package net": false, "wire": true} {
 		t.Run(name, func(t *testing.T) {
+			w := wire
+			if !ours {
+				w = kernelHere(t, "127.0.0.1")
+			}
 			const runs = 50
 			to, from := open(t, w.near, "udp", at(w.nearAddr, 0)), open(t, w.far, "udp", at(w.farAddr, 0))
 			check(to.SetReadBuffer(1 << 20))

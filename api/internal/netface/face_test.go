@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -120,10 +121,19 @@ type world struct {
 
 var ctx = context.Background()
 
-// kernelHere is the kernel's loopback interface.
-func kernelHere(addr string) world {
-	ip := netip.MustParseAddr(addr)
-	f := packageNet{here}
+// kernelHere is the kernel's loopback interface, where it is Linux's: what is
+// written down here is what that does.
+func kernelHere(t *testing.T, addr string) world {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the kernel is not Linux")
+	}
+	ip, f := netip.MustParseAddr(addr), packageNet{here}
+	ln, err := f.listen("tcp", at(ip, 0), 0)
+	if err != nil {
+		t.Skipf("the kernel has not got this address: %v", err)
+	}
+	ln.Close()
 	w := world{near: f, far: f, nearAddr: ip, farAddr: ip}
 	if ip.Is4() {
 		w.broadcast = netip.AddrFrom4([4]byte{127, 255, 255, 255})

@@ -1,7 +1,6 @@
 package netface
 
 import (
-	"runtime"
 	"testing"
 
 	"github.com/ringtail-net/ringtail/internal/testenv"
@@ -19,11 +18,8 @@ func everywhere(t *testing.T, test func(t *testing.T, w world)) {
 			}
 		}
 		t.Run("package net, "+family, func(t *testing.T) {
-			if runtime.GOOS == "windows" {
-				t.Skip("its errnos have other numbers")
-			}
 			t.Parallel()
-			test(t, kernelHere(addrs[0]))
+			test(t, kernelHere(t, addrs[0]))
 		})
 		t.Run("wire, "+family, func(t *testing.T) {
 			t.Parallel()
