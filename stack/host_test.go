@@ -297,7 +297,7 @@ func testDeviceThatTakesNothing(t *testing.T, cfg Config) {
 	var writes []flight
 	for range 300 {
 		s := socketOf(t, a, api.UDP4)
-		writes = append(writes, submit(a, api.Request{Kind: api.KindWrite, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:9"), Bufs: [][]byte{make([]byte, 60000)}}))
+		writes = append(writes, submit(a, api.Request{Kind: api.KindWrite, Sock: s, Addr: netip.MustParseAddrPort("10.0.0.2:9"), Bufs: [][]byte{make([]byte, 20_000)}}))
 	}
 	dial := submit(a, api.Request{Kind: api.KindConnect, Sock: socketOf(t, a, api.TCP4), Addr: netip.MustParseAddrPort("10.0.0.2:80")})
 	done := make(chan struct{})
