@@ -61,7 +61,7 @@ type Dialer struct {
 	Net *Net // required
 
 	// Timeout bounds a dial, the lookup of the name and all its addresses
-	// together. Zero: no bound but that of the context and the transport.
+	// together. Zero or below: no bound but that of the context and the transport.
 	Timeout time.Duration
 
 	// FallbackDelay is how long a dial of "tcp" gives the addresses of one
