@@ -289,6 +289,12 @@ func (m *model) drain() (done bool) {
 			if e.pushes == 0 && !e.shut {
 				e.shutdown(api.ShutWrite)
 			}
+			if other := s.ends[1-e.side]; s.cut && e.over && e.shut && other != nil && other.pushes > 0 {
+				// It was shut for reading before it was pushed to, and what came since
+				// fills its window: that is for Close to end.
+				e.close(false, false)
+				continue
+			}
 			done = done && e.over && e.pushes == 0
 		}
 	}

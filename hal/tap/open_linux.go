@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/songgao/water"
 	"github.com/vishvananda/netlink"
@@ -243,6 +244,13 @@ func (o *opening) attach() error {
 	}
 	for range max(o.Queues, 1) {
 		fd, got, err := attach(o.Name, flags)
+		for nap := time.Millisecond; err == unix.EBUSY && o.created && nap < time.Second; nap *= 2 {
+			// Nobody else knows it yet; but a process may have been forked without
+			// ForkLock while water had it open, and not have come to its exec: C code
+			// does that, and os once, before its first process, to try pidfds.
+			time.Sleep(nap)
+			fd, got, err = attach(o.Name, flags)
+		}
 		if err != nil {
 			return o.refused(err)
 		}
