@@ -155,6 +155,12 @@ type Info struct {
 	Loans    int // frames each RxQueue can lend at a time
 	Headroom int // bytes in front of every allocated frame
 	MaxChain int // most frames of one packet, in either direction
+
+	// SharedMAC says that somebody else on this machine, the kernel as a rule,
+	// sends and receives with this MAC address too: nothing that must be ours
+	// alone, such as the identifier in an IPv6 link-local address, may be
+	// derived from it.
+	SharedMAC bool
 }
 
 // Stats counts what went through a device and what did not. Packets count once,

@@ -23,6 +23,19 @@ type Driver struct {
 	// error whose text names what is missing and the command that gets it.
 	// It changes nothing. A nil Probe means that the driver works everywhere.
 	Probe func() error
+
+	// Inspect says what the driver finds at a target, for people who decide
+	// whether and how to open it: the names are the same for every target,
+	// and where something stands in the way the Fact has a Problem. It opens
+	// nothing and changes nothing. Optional.
+	Inspect func(Spec) ([]Fact, error)
+}
+
+// A Fact is something a driver found out about a target.
+type Fact struct {
+	Name    string // lower case: "kernel driver"
+	Value   string
+	Problem string // why it stands in the way, and the command that helps; empty: it does not
 }
 
 var (

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
 
 // superLoans is how many buffers for super-frames a half lends: one burst is all
@@ -59,15 +60,17 @@ func newDevice(o *opening) *device {
 	}
 	room := d.header + headroom
 	for _, fd := range o.fds {
-		h := func() half { return half{format: &d.format, fd: fd} }
-		d.queues = append(d.queues, &queue{
-			rx: rxQueue{half: h(), pool: pool{size: rxSize, limit: rxLoans}},
+		q := &queue{
+			rx: rxQueue{half: half{format: &d.format}, pool: netif.Pool{Size: rxSize, Limit: rxLoans}},
 			tx: txQueue{
-				half:  h(),
-				small: pool{size: room + d.maxPacket(), limit: smallLoans},
-				big:   pool{size: room + maxSuper, limit: superLoans},
+				half:  half{format: &d.format},
+				small: netif.Pool{Size: room + d.maxPacket(), Limit: smallLoans},
+				big:   netif.Pool{Size: room + maxSuper, Limit: superLoans},
 			},
-		})
+		}
+		q.rx.Open(fd)
+		q.tx.Open(fd)
+		d.queues = append(d.queues, q)
 	}
 	return d
 }
@@ -146,8 +149,8 @@ func (d *device) Close() error {
 		return err
 	}
 	for _, q := range d.queues {
-		q.rx.closing()
-		q.tx.closing()
+		q.rx.Tell()
+		q.tx.Tell()
 	}
 	return nil
 }
@@ -166,8 +169,8 @@ func (d *device) shut() error {
 	}
 	var err error
 	for _, q := range d.queues {
-		fd := q.rx.retire()
-		q.tx.retire()
+		fd := q.rx.Retire()
+		q.tx.Retire()
 		if e := unix.Close(fd); e != nil && err == nil {
 			err = fmt.Errorf("tap: close interface %s: %w", d.ifname, e)
 		}

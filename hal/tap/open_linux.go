@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 	"github.com/ringtail-net/ringtail/hal/offload"
 )
 
@@ -32,7 +33,7 @@ func open(c Config) (hal.Device, error) {
 		return adopt(c)
 	}
 	var dev *device
-	err := inNetNS(c.NetNS, func() error {
+	err := netif.InNetNS(c.NetNS, func() error {
 		nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		if err != nil {
 			return fmt.Errorf("netlink: %w", err)

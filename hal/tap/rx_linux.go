@@ -4,13 +4,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 	"github.com/ringtail-net/ringtail/hal/offload"
 )
 
 // rxQueue reads one packet a system call, straight into the memory it lends.
 type rxQueue struct {
 	half
-	pool pool
+	pool netif.Pool
 }
 
 // Rx implements [hal.RxQueue].
@@ -18,21 +19,21 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 	if len(fs) < 1 {
 		return 0, hal.ErrShortBurst
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.fd < 0 {
+	fd := q.Lock()
+	defer q.Unlock()
+	if fd < 0 {
 		return 0, hal.ErrClosed
 	}
 	n, bytes := 0, 0
 	defer func() { q.passed(n, bytes) }()
 	for n < len(fs) {
-		ref, buf, ok := q.pool.get()
+		ref, buf, ok := q.pool.Get()
 		if !ok {
 			break
 		}
-		got, err := uninterrupted(unix.Read, q.fd, buf)
+		got, err := uninterrupted(unix.Read, fd, buf)
 		if err != nil {
-			q.pool.put(ref)
+			q.pool.Put(ref)
 			if n > 0 || err == unix.EAGAIN || err == unix.EIO {
 				break // a real error comes again; EIO: down, so nothing to come
 			}
@@ -40,7 +41,7 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 		}
 		meta, why, ok := q.inspect(buf, got)
 		if !ok {
-			q.pool.put(ref)
+			q.pool.Put(ref)
 			q.dropped(why)
 			continue
 		}
@@ -69,10 +70,10 @@ func (q *rxQueue) inspect(buf []byte, got int) (m hal.Meta, why reason, ok bool)
 
 // Release implements [hal.RxQueue].
 func (q *rxQueue) Release(fs []hal.Frame) {
-	if q.FD() < 0 {
+	if q.Closed() {
 		return
 	}
 	for i := range fs {
-		q.pool.put(int(fs[i].Ref()))
+		q.pool.Put(int(fs[i].Ref()))
 	}
 }

@@ -43,17 +43,23 @@ import (
 	"strings"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
 
-// Limits of the kernel: IFNAMSIZ without the final zero byte, the range of MTUs
-// of a TAP (RFC 791 asks for 68; 65535 less the Ethernet header), and
-// MAX_TAP_QUEUES.
+// Limits of the kernel: the range of MTUs of a TAP (RFC 791 asks for 68; 65535
+// less the Ethernet header), and MAX_TAP_QUEUES.
 const (
-	maxName   = 15
 	minMTU    = 68
 	maxMTU    = 65535 - hal.EthernetHeaderLen
 	maxQueues = 256
 )
+
+// smallLoans is how many buffers for packets up to the MTU a half lends.
+const smallLoans = 256
+
+// headroom is what users get in front of an allocated frame. The virtio-net
+// header has its own room before that.
+const headroom = 64
 
 // defaultMTU is that of Ethernet, and of a new TAP.
 const defaultMTU = 1500
@@ -229,19 +235,11 @@ func (c Config) check() error {
 	return nil
 }
 
-// checkName applies the rules that the kernel has for interface names.
+// checkName applies the kernel's rules, and water's for a number that is still to
+// be chosen.
 func checkName(name string) error {
-	switch {
-	case len(name) > maxName:
-		return fmt.Errorf("interface name %q is too long: it has %d bytes, and %d are allowed", name, len(name), maxName)
-	case name == "." || name == "..":
-		return fmt.Errorf("%q is not an interface name", name)
-	}
-	if i := strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == ':' }); i >= 0 {
-		return fmt.Errorf("interface name %q has a character that is not allowed: %q", name, name[i])
-	}
 	if strings.Contains(strings.Replace(name, "%d", "", 1), "%") {
 		return fmt.Errorf("interface name %q: of %% only one %%d is allowed, for a number", name)
 	}
-	return nil
+	return netif.CheckName(name)
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 	"github.com/ringtail-net/ringtail/hal/offload"
 )
 
@@ -13,7 +14,7 @@ import (
 // the header goes into the bytes before the packet.
 type txQueue struct {
 	half
-	small, big pool // for packets up to the MTU, and for super-frames
+	small, big netif.Pool // for packets up to the MTU, and for super-frames
 }
 
 // errDropped says that a packet will not be sent and why is known.
@@ -25,7 +26,7 @@ const bigRef = 1 << 32
 // Alloc implements [hal.TxQueue].
 func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 	switch {
-	case q.FD() < 0:
+	case q.Closed():
 		return 0, hal.ErrClosed
 	case len(fs) < 1:
 		return 0, hal.ErrShortBurst
@@ -36,7 +37,7 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 	if size > q.maxPacket() {
 		p, tag = &q.big, bigRef
 	}
-	ref, buf, ok := p.get()
+	ref, buf, ok := p.Get()
 	if !ok {
 		return 0, nil
 	}
@@ -46,7 +47,7 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 
 // Release implements [hal.TxQueue].
 func (q *txQueue) Release(fs []hal.Frame) {
-	if q.FD() >= 0 {
+	if !q.Closed() {
 		q.takeBack(fs)
 	}
 }
@@ -54,12 +55,12 @@ func (q *txQueue) Release(fs []hal.Frame) {
 func (q *txQueue) takeBack(fs []hal.Frame) {
 	for i := range fs {
 		p, ref := q.owner(&fs[i])
-		p.put(ref)
+		p.Put(ref)
 	}
 }
 
 // owner returns the pool of a frame and the number of its buffer there.
-func (q *txQueue) owner(f *hal.Frame) (*pool, int) {
+func (q *txQueue) owner(f *hal.Frame) (*netif.Pool, int) {
 	ref := f.Ref()
 	if ref&bigRef != 0 {
 		return &q.big, int(ref &^ bigRef)
@@ -70,9 +71,9 @@ func (q *txQueue) owner(f *hal.Frame) (*pool, int) {
 // Tx implements [hal.TxQueue]. An interface that is down loses what is sent, as
 // a pulled cable would; that is counted and no error.
 func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.fd < 0 {
+	fd := q.Lock()
+	defer q.Unlock()
+	if fd < 0 {
 		return 0, hal.ErrClosed
 	}
 	packets, bytes, i := 0, 0, 0
@@ -82,7 +83,7 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 		if n == 0 {
 			n = len(fs) - i // a chain without an end: all of it
 		}
-		why, err := q.send(fs[i : i+n])
+		why, err := q.send(fd, fs[i:i+n])
 		switch err {
 		case nil:
 			packets++
@@ -101,7 +102,7 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 }
 
 // send writes one packet. Of the errors errDropped is settled, with a reason.
-func (q *txQueue) send(chain []hal.Frame) (reason, error) {
+func (q *txQueue) send(fd int, chain []hal.Frame) (reason, error) {
 	f := &chain[0]
 	size := len(f.Data)
 	switch {
@@ -114,7 +115,7 @@ func (q *txQueue) send(chain []hal.Frame) (reason, error) {
 	case f.Meta.GSO == hal.GSONone && size > q.maxPacket(), size > max(q.maxPacket(), q.gsoMax):
 		return txTooLong, errDropped
 	}
-	_, err := uninterrupted(unix.Write, q.fd, q.withHeader(f))
+	_, err := uninterrupted(unix.Write, fd, q.withHeader(f))
 	switch err {
 	case unix.EIO:
 		return txLinkDown, errDropped
@@ -129,7 +130,7 @@ func (q *txQueue) send(chain []hal.Frame) (reason, error) {
 // withHeader returns the packet of f with the virtio-net header before it.
 func (q *txQueue) withHeader(f *hal.Frame) []byte {
 	p, ref := q.owner(f)
-	buf := p.lentBuffer(ref)
+	buf := p.Lent(ref)
 	at := len(buf) - cap(f.Data) // Data has been moved, but ends where buf does
 	if at < q.header || &buf[at] != &f.Data[0] {
 		panic("tap: Tx of a frame that is not from Alloc of this half")
@@ -143,7 +144,7 @@ func (q *txQueue) withHeader(f *hal.Frame) []byte {
 
 // Flush implements [hal.TxQueue]; Tx has sent everything.
 func (q *txQueue) Flush() error {
-	if q.FD() < 0 {
+	if q.Closed() {
 		return hal.ErrClosed
 	}
 	return nil

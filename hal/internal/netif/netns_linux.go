@@ -1,7 +1,6 @@
-package tap
+package netif
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,14 +10,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ringtail-net/ringtail/hal"
 )
 
-// inNetNS runs f in a network namespace: a name of ip-netns(8), a path, or
-// empty for the one of the calling thread. A TAP belongs to the namespace in
-// which /dev/net/tun was opened, and its descriptor then works everywhere.
-func inNetNS(ns string, f func() error) error {
+// InNetNS runs f in a network namespace: a name of ip-netns(8), a path, or
+// empty for the one of the calling thread. What f opens (sockets, a TAP) belongs
+// to that namespace and then works everywhere. Goroutines that f starts run
+// somewhere else.
+func InNetNS(ns string, f func() error) error {
 	if ns == "" {
 		return f()
 	}
@@ -66,18 +64,4 @@ func onThreadIn(ns int, path string, f func() error) error {
 	}
 	runtime.UnlockOSThread()
 	return err
-}
-
-// stableMAC makes an address for our end of an interface that is the same each
-// time: others keep it in their neighbour tables. It depends on the machine and
-// on the namespace of the calling thread, because names are taken twice there.
-// It is locally administered (IEEE Std 802, section 8.4.4).
-func stableMAC(ifname string) hal.MAC {
-	host, _ := os.Hostname() // without it, the rest is a good guess
-	var st unix.Stat_t
-	_ = unix.Stat("/proc/thread-self/ns/net", &st)
-	sum := sha256.Sum256(fmt.Appendf(nil, "ringtail tap %s %d %s", ifname, st.Ino, host))
-	m := hal.MAC(sum[:6])
-	m[0] = m[0]&^1 | 2
-	return m
 }
