@@ -16,7 +16,7 @@ import (
 type program struct {
 	sockets *ebpf.Map // of the queues
 	link    link.Link
-	side *copies // nil: none are wanted (filter=all)
+	side    *copies // nil: none are wanted (filter=all)
 }
 
 // attach loads the filter for an interface and attaches it. frags says that the
