@@ -52,14 +52,14 @@ func (m maps) fill(was, is *tables) error {
 	}
 	for h := range was.hosts {
 		if _, stays := is.hosts[h]; !stays {
-			if err := m.hosts.Delete(h); err != nil {
+			if err := m.hosts.Delete(h); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 				return fmt.Errorf("the filter's table of addresses: %w", err)
 			}
 		}
 	}
 	for p := range was.ports {
 		if !is.ports[p] {
-			if err := m.ports.Delete(p); err != nil {
+			if err := m.ports.Delete(p); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 				return fmt.Errorf("the filter's table of ports: %w", err)
 			}
 		}
