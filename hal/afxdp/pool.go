@@ -26,6 +26,10 @@ const (
 	headroom   = 64
 )
 
+// metaLength is the length of the metadata before a packet to send (struct
+// xsk_tx_metadata).
+const metaLength = 24
+
 // overhead is how much longer than the MTU a packet may be: by its Ethernet
 // header, and a tag (IEEE 802.1Q) that is not counted either.
 const overhead = 14 + 4

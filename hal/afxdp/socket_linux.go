@@ -43,7 +43,7 @@ func newSocket() (*socket, error) {
 // lend makes memory for the frames of all queues, and registers it with the
 // first of their sockets.
 func (s *socket) lend(c Config, mtu, queues int) (*umem, layout, error) {
-	l := newLayout(c.Frames, mtu, metaLen)
+	l := newLayout(c.Frames, mtu, metaLength)
 	size := queues * (l.rx + l.tx) * l.chunk
 	mem, err := newUMEM(size)
 	if err != nil {
