@@ -54,12 +54,6 @@ func parseFilter(text string) (filter, error) {
 	return f, nil
 }
 
-// The transport protocols that have ports, by their numbers.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
 func parsePort(text string) (hal.Port, error) {
 	proto, number, _ := strings.Cut(text, "/")
 	p := hal.Port{Proto: map[string]uint8{"tcp": protoTCP, "udp": protoUDP}[proto]}
