@@ -11,12 +11,12 @@ func TestPoolKnowsItsChunks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const chunk, first, n = 2048, 5, 8
 		p := newPool(make([]byte, 16*chunk), chunk, first, n)
-		places := map[uint64]place{}
+		holders := map[uint64]holder{}
 		for i := range uint64(n) {
-			places[first+i] = idle
+			holders[first+i] = idle
 		}
-		count := func(want place) (k int) {
-			for _, at := range places {
+		count := func(want holder) (k int) {
+			for _, at := range holders {
 				if at == want {
 					k++
 				}
@@ -27,23 +27,23 @@ func TestPoolKnowsItsChunks(t *testing.T) {
 			"lend": func(t *rapid.T) {
 				if len(p.free) > 0 {
 					ref := p.get(lent)
-					if places[ref] != idle {
+					if holders[ref] != idle {
 						t.Fatalf("chunk %d is lent and was not idle", ref)
 					}
-					places[ref] = lent
+					holders[ref] = lent
 				}
 			},
 			"send": func(t *rapid.T) {
 				ref := rapid.Uint64Range(first, first+n-1).Draw(t, "chunk")
 				if p.has(ref, lent) {
 					p.move(ref, kernel)
-					places[ref] = kernel
+					holders[ref] = kernel
 				}
 			},
 			"complete": func(t *rapid.T) {
 				addr := rapid.OneOf(rapid.Uint64Range(0, 16*chunk), rapid.Uint64()).Draw(t, "address")
 				ref, offset, ok := p.find(addr)
-				at, ours := places[addr/chunk]
+				at, ours := holders[addr/chunk]
 				if ok != (ours && at == kernel) {
 					t.Fatalf("address %#x: found is %v; it is ours: %v, at %d", addr, ok, ours, at)
 				}
@@ -52,7 +52,7 @@ func TestPoolKnowsItsChunks(t *testing.T) {
 						t.Fatalf("address %#x is chunk %d, offset %d", addr, ref, offset)
 					}
 					p.put(ref)
-					places[ref] = idle
+					holders[ref] = idle
 				}
 			},
 			"": func(t *rapid.T) {

@@ -18,7 +18,7 @@ import (
 type txQueue struct {
 	netif.Half
 	counters
-	*shared
+	*common
 	ring producer[desc]
 	done consumer[uint64]
 	pool pool
