@@ -38,7 +38,7 @@ func (d *device) shut() (first bool, err error) {
 		return false, nil
 	}
 	d.closed = true
-	d.lost = d.countLost()
+	d.countLost()
 	for _, q := range d.queues {
 		q.rx.Retire()
 		q.tx.Retire()

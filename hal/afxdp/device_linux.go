@@ -11,9 +11,9 @@ import (
 	"github.com/ringtail-net/ringtail/hal"
 )
 
-// shared is what all halves of a device need. It does not change, but for the
+// common is what all halves of a device need. It does not change, but for the
 // link. Through it whoever has a half keeps the program reachable.
-type shared struct {
+type common struct {
 	layout
 	name      string
 	mtu       int
@@ -28,18 +28,18 @@ type shared struct {
 }
 
 // maxPacket is the length of the longest packet to send.
-func (s *shared) maxPacket() int { return s.mtu + hal.EthernetHeaderLen }
+func (s *common) maxPacket() int { return s.mtu + hal.EthernetHeaderLen }
 
-func (s *shared) errGone() error {
+func (s *common) errGone() error {
 	return fmt.Errorf("afxdp: interface %s is gone (deleted, or moved to another namespace): open the device again: %w", s.name, unix.ENODEV)
 }
 
-func (s *shared) errBroken() error {
+func (s *common) errBroken() error {
 	return fmt.Errorf("afxdp: interface %s: the indexes of a ring make no sense: open the device again: %w", s.name, unix.EIO)
 }
 
 // forget ends loans after Close.
-func (s *shared) forget(p *pool, fs []hal.Frame) {
+func (s *common) forget(p *pool, fs []hal.Frame) {
 	for i := range fs {
 		if ref := fs[i].Ref(); p.has(ref, lent) {
 			p.move(ref, idle)
@@ -57,13 +57,13 @@ type queue struct {
 
 // device is an open interface.
 type device struct {
-	shared
+	common
 	iface  *iface
 	queues []*queue
 
 	mu     sync.Mutex // guards what follows, and the descriptors outside of the halves
 	closed bool
-	lost   kernelDrops // of all queues; set by Close
+	lost   map[string]uint64 // what the kernel has lost, by reason, as last asked for
 }
 
 // newDevice opens the memory and the sockets of all queues, and registers them
@@ -129,8 +129,8 @@ func (d *device) open(c Config, i *iface, p *program) error {
 // start makes the halves of queue k and gives the kernel its empty chunks.
 func (d *device) start(q *queue, k int) error {
 	at := uint64(k * (d.layout.rx + d.layout.tx))
-	q.rx = rxQueue{shared: &d.shared, pool: newPool(d.mem.mem, d.chunk, at, d.layout.rx), joined: -1}
-	q.tx = txQueue{shared: &d.shared, pool: newPool(d.mem.mem, d.chunk, at+uint64(d.layout.rx), d.layout.tx)}
+	q.rx = rxQueue{common: &d.common, pool: newPool(d.mem.mem, d.chunk, at, d.layout.rx), joined: -1}
+	q.tx = txQueue{common: &d.common, pool: newPool(d.mem.mem, d.chunk, at+uint64(d.layout.rx), d.layout.tx)}
 	if err := q.sock.prepare(&d.layout, d.wait, &q.rx, &q.tx); err != nil {
 		return err
 	}
@@ -158,8 +158,11 @@ func (d *device) Info() hal.Info {
 		Link: d.linkNow(), TxOffloads: d.offload, Loans: d.loans, Headroom: headroom, MaxChain: d.maxChain(),
 		SharedMAC: shared,
 	}
-	if d.trusts {
+	if d.trusts || d.program.side != nil { // the kernel says which copies are blank
 		i.RxOffloads = hal.Csum
+	}
+	if d.program.side != nil {
+		i.Loans += maxCopies
 	}
 	return i
 }
@@ -190,27 +193,33 @@ func (d *device) Stats() hal.Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed {
-		d.lost = d.countLost()
+		d.countLost()
 	}
 	var rx, tx []*counters
 	for _, q := range d.queues {
 		rx, tx = append(rx, &q.rx.counters), append(tx, &q.tx.counters)
 	}
-	s := sum(rx, tx, d.lost)
-	if d.program.side != nil {
-		d.program.side.drops(s.Drops)
+	s := sum(rx, tx)
+	for why, n := range d.lost {
+		s.Drops[why] += n
 	}
 	return s
 }
 
-// countLost asks the kernel what it has lost. The caller holds d.mu.
-func (d *device) countLost() (lost kernelDrops) {
+// countLost asks the kernel what it has lost. The caller holds d.mu, and the
+// sockets are open.
+func (d *device) countLost() {
+	var lost kernelDrops
 	for _, q := range d.queues {
 		if k, err := statistics(q.sock.fd); err == nil {
 			lost.add(k)
 		}
 	}
-	return lost
+	d.lost = map[string]uint64{}
+	lost.into(d.lost)
+	if d.program.side != nil {
+		d.program.side.drops(d.lost)
+	}
 }
 
 // Queue implements [hal.Device].

@@ -73,7 +73,7 @@ func (i *iface) onePiece() bool { return i.maxPacket() <= pieceLen }
 // gone returns an error if the interface does not exist any more.
 func (i *iface) gone() error {
 	if _, err := i.nl.LinkByIndex(i.index); errors.As(err, new(netlink.LinkNotFoundError)) {
-		return fmt.Errorf("interface %s is gone: it was removed, or moved to another namespace: %w", i.name, unix.ENETDOWN)
+		return fmt.Errorf("interface %s is gone (deleted, or moved to another namespace): open the device again: %w", i.name, unix.ENODEV)
 	}
 	return nil
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
 
-// maxMTU is that of the largest jumbo frames in use: a packet of it takes six
-// buffers.
+// maxMTU is that of the largest jumbo frames in use.
 const maxMTU = 9216
 
 // A finding is something about the interface, and why it stands in the way: Open

@@ -24,10 +24,10 @@ func (m *mapping) rings(fd int, l *layout, rx *rxQueue, tx *txQueue) error {
 		return fmt.Errorf("layout of the rings: %w", err)
 	}
 	err := errors.Join(
-		mapRing(m, &rx.fill.ring, fd, off.Fr, unix.XDP_UMEM_PGOFF_FILL_RING, l.fill, ours),
-		mapRing(m, &rx.ring.ring, fd, off.Rx, unix.XDP_PGOFF_RX_RING, l.rxRing, theirs),
-		mapRing(m, &tx.ring.ring, fd, off.Tx, unix.XDP_PGOFF_TX_RING, l.txRing, ours),
-		mapRing(m, &tx.done.ring, fd, off.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING, l.txRing, theirs),
+		mapRing(m, &rx.fill.ring, fd, off.Fr, unix.XDP_UMEM_PGOFF_FILL_RING, l.fill, weProduce),
+		mapRing(m, &rx.ring.ring, fd, off.Rx, unix.XDP_PGOFF_RX_RING, l.rxRing, weConsume),
+		mapRing(m, &tx.ring.ring, fd, off.Tx, unix.XDP_PGOFF_TX_RING, l.txRing, weProduce),
+		mapRing(m, &tx.done.ring, fd, off.Cr, unix.XDP_UMEM_PGOFF_COMPLETION_RING, l.txRing, weConsume),
 	)
 	if err != nil {
 		return fmt.Errorf("mapping the rings: %w", err)
@@ -39,14 +39,14 @@ func (m *mapping) rings(fd int, l *layout, rx *rxQueue, tx *txQueue) error {
 	return nil
 }
 
-// Who produces a ring.
+// Our side of a ring.
 const (
-	ours   = true
-	theirs = false
+	weProduce = iota
+	weConsume
 )
 
 // mapRing maps one ring of n slots.
-func mapRing[T any](m *mapping, r *ring[T], fd int, off unix.XDPRingOffset, at int64, n int, whose bool) error {
+func mapRing[T any](m *mapping, r *ring[T], fd int, off unix.XDPRingOffset, at int64, n, side int) error {
 	var slot T
 	mem, err := unix.Mmap(fd, at, int(off.Desc)+n*int(unsafe.Sizeof(slot)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
@@ -55,7 +55,7 @@ func mapRing[T any](m *mapping, r *ring[T], fd int, off unix.XDPRingOffset, at i
 	*m = append(*m, mem)
 	r.slots = unsafe.Slice((*T)(unsafe.Pointer(&mem[off.Desc])), n)
 	r.mine, r.other = index(mem, off.Producer), index(mem, off.Consumer)
-	if whose == theirs {
+	if side == weConsume {
 		r.mine, r.other = r.other, r.mine
 	}
 	r.flags = index(mem, off.Flags)

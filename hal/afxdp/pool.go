@@ -26,6 +26,10 @@ const (
 	headroom   = 64
 )
 
+// metaLength is the length of the metadata before a packet to send (struct
+// xsk_tx_metadata).
+const metaLength = 24
+
 // overhead is how much longer than the MTU a packet may be: by its Ethernet
 // header, and a tag (IEEE 802.1Q) that is not counted either.
 const overhead = 14 + 4
@@ -60,13 +64,13 @@ func (l *layout) maxChain() int { return max(l.rxChain, l.txChain) }
 // pieces is how many pieces of a size something has.
 func pieces(n, size int) int { return max(1, (n+size-1)/size) }
 
-// place says who has a chunk.
-type place uint8
+// holder says who has a chunk.
+type holder uint8
 
 const (
-	idle   place = iota // nobody
-	lent                // our user
-	kernel              // the kernel, or it is in a ring on the way there or back
+	idle   holder = iota // nobody
+	lent                 // our user
+	kernel               // the kernel, or it is in a ring on the way there or back
 )
 
 // A pool is the chunks of one half. It knows where each of them is, so that
@@ -76,13 +80,13 @@ type pool struct {
 	mem   []byte // the whole memory
 	shift int    // of a chunk's number to its address
 	first uint64 // number of the first chunk
-	where []place
+	where []holder
 	free  []uint64 // numbers of the idle ones; the last that came back is lent first
 	out   int      // how many are lent
 }
 
 func newPool(mem []byte, chunk int, first uint64, n int) pool {
-	p := pool{mem: mem, shift: bits.TrailingZeros(uint(chunk)), first: first, where: make([]place, n), free: make([]uint64, n)}
+	p := pool{mem: mem, shift: bits.TrailingZeros(uint(chunk)), first: first, where: make([]holder, n), free: make([]uint64, n)}
 	for i := range p.free {
 		p.free[i] = first + uint64(n-1-i)
 	}
@@ -99,7 +103,7 @@ func (p *pool) chunk(n uint64) []byte {
 }
 
 // get takes an idle chunk. There must be one.
-func (p *pool) get(to place) (n uint64) {
+func (p *pool) get(to holder) (n uint64) {
 	n = p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	p.move(n, to)
@@ -113,7 +117,7 @@ func (p *pool) put(n uint64) {
 }
 
 // move notes that a chunk of this pool is somewhere else now.
-func (p *pool) move(n uint64, to place) {
+func (p *pool) move(n uint64, to holder) {
 	w := &p.where[n-p.first]
 	if *w == lent {
 		p.out--
@@ -124,8 +128,8 @@ func (p *pool) move(n uint64, to place) {
 	*w = to
 }
 
-// has reports whether n is the number of a chunk of this pool, at that place.
-func (p *pool) has(n uint64, at place) bool {
+// has reports whether n is the number of a chunk of this pool, with that holder.
+func (p *pool) has(n uint64, at holder) bool {
 	return n >= p.first && n-p.first < uint64(len(p.where)) && p.where[n-p.first] == at
 }
 

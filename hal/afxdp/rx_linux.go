@@ -10,7 +10,7 @@ import (
 type rxQueue struct {
 	netif.Half
 	counters
-	*shared
+	*common
 	fill producer[uint64]
 	ring consumer[desc]
 	pool pool
@@ -38,18 +38,25 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 	if fd < 0 {
 		return 0, hal.ErrClosed
 	}
-	n := q.drain(fs)
-	if q.side != nil && n < len(fs) {
-		m, err := q.side.rx(fs[n:])
-		if err != nil && n == 0 {
-			return 0, err
+	if n := q.drain(fs); n > 0 {
+		return n, nil
+	}
+	if q.side != nil {
+		if n, err := q.copied(fs); n > 0 || err != nil {
+			return n, err
 		}
-		n += m
 	}
-	if n == 0 {
-		return 0, q.nothing(fd)
+	return 0, q.nothing(fd)
+}
+
+// copied receives what the kernel has got too.
+func (q *rxQueue) copied(fs []hal.Frame) (int, error) {
+	n, err := q.side.rx(fs)
+	q.passed(n, hal.PacketLen(fs[:n]))
+	if n > 0 {
+		return n, nil // an error comes again
 	}
-	return n, nil
+	return 0, err
 }
 
 // drain takes packets out of the ring as long as they fit.

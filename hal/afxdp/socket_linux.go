@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ringtail-net/ringtail/hal"
 )
 
 // A socket is an AF_XDP socket with its rings: one queue.
@@ -29,21 +27,16 @@ func (s *socket) close() error {
 // newSocket makes a socket without anything.
 func newSocket() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	switch err {
-	case nil:
-		return &socket{fd: fd}, nil
-	case unix.EPERM:
-		return nil, fmt.Errorf("an AF_XDP socket needs the capability CAP_NET_RAW (run as root, or setcap cap_net_raw,cap_net_admin,cap_bpf+ep on the program): %w", err)
-	case unix.EAFNOSUPPORT:
-		return nil, fmt.Errorf("this kernel has no AF_XDP (CONFIG_XDP_SOCKETS): %w: %w", hal.ErrNotSupported, err)
+	if err != nil {
+		return nil, fmt.Errorf("AF_XDP socket: %w", denied(err))
 	}
-	return nil, fmt.Errorf("AF_XDP socket: %w", err)
+	return &socket{fd: fd}, nil
 }
 
 // lend makes memory for the frames of all queues, and registers it with the
 // first of their sockets.
 func (s *socket) lend(c Config, mtu, queues int) (*umem, layout, error) {
-	l := newLayout(c.Frames, mtu, metaLen)
+	l := newLayout(c.Frames, mtu, metaLength)
 	size := queues * (l.rx + l.tx) * l.chunk
 	mem, err := newUMEM(size)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 type txQueue struct {
 	netif.Half
 	counters
-	*shared
+	*common
 	ring producer[desc]
 	done consumer[uint64]
 	pool pool
@@ -27,13 +27,6 @@ type txQueue struct {
 	pause  time.Duration // how long the kernel was left alone the last time
 	retry  atomic.Int64  // when to ring again, in ns since 1970; 0: no need to
 }
-
-// The metadata before a packet to send (struct xsk_tx_metadata): flags, and what
-// is asked for. The kernel wants it for every packet or for none.
-const (
-	metaLen      = 24
-	metaChecksum = unix.XDP_TXMD_FLAGS_CHECKSUM
-)
 
 // Alloc implements [hal.TxQueue].
 func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
@@ -183,10 +176,11 @@ func (q *txQueue) address(f *hal.Frame) uint64 {
 	return ref<<q.pool.shift + uint64(at)
 }
 
-// ask writes the metadata that makes the kernel complete a checksum.
+// ask writes the metadata that makes the kernel complete a checksum (struct
+// xsk_tx_metadata).
 func (q *txQueue) ask(addr uint64, m *hal.Meta) {
 	b := q.pool.mem[addr-uint64(q.meta) : addr]
-	binary.NativeEndian.PutUint64(b, metaChecksum)
+	binary.NativeEndian.PutUint64(b, unix.XDP_TXMD_FLAGS_CHECKSUM)
 	binary.NativeEndian.PutUint16(b[8:], m.CsumStart)
 	binary.NativeEndian.PutUint16(b[10:], m.CsumOffset)
 }
