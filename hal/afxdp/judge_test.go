@@ -55,6 +55,9 @@ func group(a string) hal.MAC {
 	return m
 }
 
+// inVLAN is what follows the type in a VLAN.
+var inVLAN = append([]byte{0, 5, 8, 0}, ip4("10.0.0.2", protoTCP, ports(22)...)...)
+
 var verdicts = []struct {
 	scene scene
 	name  string
@@ -82,7 +85,7 @@ var verdicts = []struct {
 	{alone, "broadcast", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(9)...)...), forBoth},
 	{alone, "broadcast to the subnet", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(9)...)...), forBoth},
 	{alone, "DHCP reply, not asked for", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, ports(68)...)...), forKernel},
-	{alone, "VLAN", ether(kernelMAC, typeVLAN, append([]byte{0, 5, 8, 0}, ip4("10.0.0.2", protoTCP, ports(22)...)...)...), forKernel},
+	{alone, "VLAN", ether(kernelMAC, typeVLAN, inVLAN...), forKernel},
 	{alone, "IEEE 802.3", ether(group("ff02::1"), 38, 0x42, 0x42, 3), forKernel},
 	{alone, "a stump of ARP", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")[:27]...), forKernel},
 	{alone, "a stump of IPv4", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", 0)[:19]...), forKernel},
@@ -140,10 +143,10 @@ var verdicts = []struct {
 	{mac, "to the kernel's station", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), forKernel},
 	{mac, "to all", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.1")...), forBoth},
 	{mac, "to a group", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), forBoth},
-	{mac, "VLAN", ether(ownMAC, typeVLAN, 0, 5, 8, 0), forKernel},
-	{mac, "VLAN in a VLAN", ether(hal.Broadcast, typeQinQ, 0, 5, 8, 0), forKernel},
+	{mac, "VLAN", ether(ownMAC, typeVLAN, inVLAN...), forKernel},
+	{mac, "VLAN in a VLAN", ether(hal.Broadcast, typeQinQ, inVLAN...), forKernel},
 
-	{whole, "VLAN", ether(kernelMAC, typeVLAN, 0, 5, 8, 0), forUs},
+	{whole, "VLAN", ether(kernelMAC, typeVLAN, inVLAN...), forUs},
 	{whole, "the kernel's", ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoTCP, ports(22)...)...), forUs},
 }
 
