@@ -114,6 +114,8 @@ func taken(name string, id uint32, err error) error {
 func (i *iface) findNative(mode string) finding {
 	f := finding{name: "native XDP", value: i.xdp.word(xdpNative | xdpRedirect)}
 	switch {
+	case mode != "generic" && i.driver == "veth" && i.xdp.lacks(xdpNative|xdpRedirect):
+		f.err = i.genericOnly(hal.ErrNotSupported)
 	case mode == "native" && i.xdp.lacks(xdpNative|xdpRedirect):
 		f.err = fmt.Errorf("the driver %s of interface %s cannot run the filter: leave out mode=native: %w", i.driver, i.name, hal.ErrNotSupported)
 	case mode == "generic" && i.driver == "veth":

@@ -140,17 +140,30 @@ func (p *program) final(err error, last bool) error {
 		return fmt.Errorf("attaching the filter to interface %s: %w", i.name, denied(err))
 	case errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST):
 		return taken(i.name, 0, err)
-	case errors.Is(err, unix.ENOSPC) && i.driver == "veth":
-		return fmt.Errorf("interface %s has fewer receive queues than its peer has transmit queues (ethtool -L, or make both with the same numbers): %w", i.name, err)
 	case last:
-		return fmt.Errorf("the driver %s of interface %s does not run the filter at MTU %d (mode=auto or mode=generic may, or a smaller MTU: ip link set dev %s mtu 1500): %w",
-			i.driver, i.name, i.mtu, i.name, err)
+		return fmt.Errorf("the driver %s of interface %s does not run the filter%s: %w", i.driver, i.name, i.reason(err), err)
 	case i.driver == "veth":
-		// A super-frame from the peer is one frame in generic mode, and lost.
-		return fmt.Errorf("the filter can run on the virtual cable %s in generic mode only, which loses the super-frames of its other end: %s, and add mode=generic: %w",
-			i.name, i.plainPeer(), err)
+		return i.genericOnly(err)
 	}
 	return nil
+}
+
+// genericOnly explains why a virtual cable is refused on which the filter does not
+// run natively: a super-frame from its other end is one frame then, and lost.
+func (i *iface) genericOnly(err error) error {
+	return fmt.Errorf("on the virtual cable %s the filter runs in generic mode only%s, which loses super-frames of the other end: %s, and add mode=generic: %w",
+		i.name, i.reason(err), i.plainPeer(), err)
+}
+
+// reason says more about why the program cannot be attached natively, if it is known.
+func (i *iface) reason(err error) string {
+	switch {
+	case i.driver == "veth" && (errors.Is(err, unix.ENOSPC) || i.xdp.lacks(xdpNative)):
+		return " (natively it needs as many receive queues as the other end has to transmit: ethtool -L, or make the cable anew)"
+	case !i.onePiece():
+		return fmt.Sprintf(" (it may at a smaller MTU: ip link set dev %s mtu 1500)", i.name)
+	}
+	return ""
 }
 
 // register gives the frames of a queue to an AF_XDP socket.

@@ -151,14 +151,23 @@ func TestAnotherProgram(t *testing.T) {
 }
 
 // TestUnevenCable: natively a virtual cable wants as many queues to receive as its
-// other end has to transmit. The way out is named: queues, or generic mode.
+// other end has to transmit. The ways out are named: queues, or generic mode with a
+// peer that sends what it can take.
 func TestUnevenCable(t *testing.T) {
 	testenv.Need(t, "afxdp", available())
 	lab := netlab.New(t)
 	c := cable{near: lab.Namespace("n"), far: lab.Namespace("f")}
 	lab.Veth(netlab.Port{NS: c.near, Name: "veth0"}, netlab.Port{NS: c.far, Name: "eth0", Queues: 2})
-	c.refuses(t, "veth0", "ethtool -L", "")
+	for _, want := range []string{"ethtool -L", "ethtool -K PEER tso off gso off tx off (PEER is interface", "mode=generic"} {
+		c.refuses(t, "veth0", want, "native XDP")
+	}
+	c.refuses(t, "veth0?mode=native", "as many receive queues", "native XDP")
 	c.refuses(t, "veth0?mode=generic", "", "")
+
+	// With both ends in one namespace the other end has a name.
+	c.far.Run("ip", "link", "set", "eth0", "netns", c.near.Name())
+	c.near.Run("ip", "link", "set", "eth0", "up")
+	c.refuses(t, "veth0", "ethtool -K eth0 tso off gso off tx off,", "native XDP")
 }
 
 // TestGarbageCollector: a device that only its halves refer to stays attached.
