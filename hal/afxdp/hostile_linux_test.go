@@ -53,7 +53,7 @@ func newFakeKernel(t testing.TB, frames, mtu int) *fakeKernel {
 	}
 	k.rx.fill.publish()
 	k.rx.Open(int(null.Fd()))
-	k.tx.Open(int(null.Fd()))
+	k.tx.half.Open(int(null.Fd()))
 	return k
 }
 
