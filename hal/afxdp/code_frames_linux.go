@@ -26,7 +26,7 @@ func (c *code) judgeMAC() {
 	}
 	c.lookUp(c.maps.hosts, atKey)
 	c.do(
-		asm.JEq.Imm(asm.R0, int32(ours), goOurs),
+		asm.JEq.Imm(asm.R0, int32(forUs), goOurs),
 		asm.Ja.Label(goKernels),
 	)
 }
@@ -43,8 +43,8 @@ func (c *code) judgeARP() {
 	c.word(asm.R1, header+24)
 	c.hostIPv4(asm.R1)
 	c.do(
-		asm.JEq.Imm(asm.R0, int32(ours), goOurs),
-		asm.JNE.Imm(asm.R0, int32(ours|byPort), goKernels),
+		asm.JEq.Imm(asm.R0, int32(forUs), goOurs),
+		asm.JNE.Imm(asm.R0, int32(forUs|byPort), goKernels),
 	)
 	c.half(asm.R1, header+6)
 	c.do(
@@ -67,7 +67,7 @@ func (c *code) judgePort() {
 	c.lookUp(c.maps.ports, atPort)
 	c.do(
 		asm.JEq.Imm(asm.R0, 0, goKernels),
-		asm.JEq.Imm(asm.R9, int32(ours|byPort), goOurs),
+		asm.JEq.Imm(asm.R9, int32(forUs|byPort), goOurs),
 		asm.Ja.Label(goBoth),
 	)
 }

@@ -28,7 +28,7 @@ func (c *code) judgeIPv4() {
 	c.label("ipv4-unicast")
 	c.hostIPv4(asm.R3)
 	c.do(
-		asm.JEq.Imm(asm.R0, int32(ours), goOurs),
+		asm.JEq.Imm(asm.R0, int32(forUs), goOurs),
 		asm.Mov.Reg(asm.R9, asm.R0),
 	)
 
@@ -64,7 +64,7 @@ func (c *code) judgeIPv4() {
 	c.do(asm.Ja.Label(goBoth))
 	c.label("ipv4-all")
 	c.do(
-		asm.JEq.Imm(asm.R9, int32(both), goBoth),
+		asm.JEq.Imm(asm.R9, int32(forBoth), goBoth),
 		asm.Ja.Label(goKernels),
 	)
 }
@@ -108,8 +108,8 @@ func (c *code) judgeIPv6() {
 	}
 	c.lookUp(c.maps.hosts, atKey)
 	c.do(
-		asm.JEq.Imm(asm.R0, int32(ours), goOurs),
-		asm.JEq.Imm(asm.R0, int32(both), goBoth),
+		asm.JEq.Imm(asm.R0, int32(forUs), goOurs),
+		asm.JEq.Imm(asm.R0, int32(forBoth), goBoth),
 		asm.JEq.Imm(asm.R0, 0, goKernels),
 		asm.Mov.Reg(asm.R9, asm.R0),
 	)

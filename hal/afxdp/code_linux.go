@@ -13,7 +13,7 @@ import (
 
 // code writes the program that judges frames: what judge.go says, in the
 // instructions of the kernel's virtual machine. The same program is loaded twice,
-// in two places of the kernel, which differ in how a frame's bytes are read and in
+// at two hooks of the kernel, which differ in how a frame's bytes are read and in
 // what a verdict does: as an XDP program, which gives frames that are ours to a
 // socket and passes the rest, and as the filter of the packet socket for copies.
 //
@@ -29,14 +29,14 @@ import (
 // R0 to R5 are for the moment: a call of the kernel spoils them.
 type code struct {
 	asm.Instructions
-	place
+	hook
 	maps   maps
 	labels []string // that the next instruction gets
 	unique int
 }
 
-// place is where in the kernel the program runs.
-type place interface {
+// hook is where in the kernel the program runs.
+type hook interface {
 	begin(*code)
 	need(c *code, n int32)          // makes n bytes at the cursor readable
 	skip(c *code, n int32)          // moves the cursor
@@ -66,9 +66,9 @@ const (
 )
 
 // write returns the program for a filter.
-func write(k kind, m maps, p place) asm.Instructions {
-	c := &code{maps: m, place: p}
-	p.begin(c)
+func write(k kind, m maps, h hook) asm.Instructions {
+	c := &code{maps: m, hook: h}
+	h.begin(c)
 	switch k {
 	case everything:
 		c.do(asm.Ja.Label(goOurs))
@@ -90,7 +90,7 @@ func write(k kind, m maps, p place) asm.Instructions {
 		c.theirErrors("icmpv4", icmp4News)
 		c.theirErrors("icmpv6", icmp6News)
 	}
-	p.end(c)
+	h.end(c)
 	return c.Instructions
 }
 
@@ -125,9 +125,9 @@ func (c *code) fresh(name string) string {
 	return fmt.Sprintf("%s-%d", name, c.unique)
 }
 
-func (c *code) need(n int32)          { c.place.need(c, n) }
-func (c *code) skip(n int32)          { c.place.skip(c, n) }
-func (c *code) skipBy(r asm.Register) { c.place.skipBy(c, r) }
+func (c *code) need(n int32)          { c.hook.need(c, n) }
+func (c *code) skip(n int32)          { c.hook.skip(c, n) }
+func (c *code) skipBy(r asm.Register) { c.hook.skipBy(c, r) }
 
 // byte, half and word load a field at an offset from the cursor, in network order
 // as it lies there.

@@ -12,15 +12,15 @@ import (
 	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
-// revealing is a place whose program returns its verdict: all the rest is that of
-// the place that it wraps.
-type revealing struct{ place }
+// revealing is a hook whose program returns its verdict: all the rest is that of
+// the hook that it wraps.
+type revealing struct{ hook }
 
 func (revealing) end(c *code) {
 	for _, e := range []struct {
 		label string
 		verdict
-	}{{goOurs, ours}, {goBoth, both}, {goKernels, kernels}} {
+	}{{goOurs, forUs}, {goBoth, forBoth}, {goKernels, forKernel}} {
 		if c.used(e.label) || e.label == goOurs {
 			c.label(e.label)
 			c.do(asm.Mov.Imm(asm.R0, int32(e.verdict)), asm.Return())
@@ -28,7 +28,7 @@ func (revealing) end(c *code) {
 	}
 }
 
-// A bench is the program for a scene, in both places, with its tables filled.
+// A bench is the program for a scene, in both hooks, with its tables filled.
 type bench struct {
 	*testing.T
 	scene
@@ -64,10 +64,10 @@ func newBench(t *testing.T, s scene) *bench {
 	// The filter of a packet socket is run as a classifier here: to that the
 	// kernel shows a frame from its Ethernet header on, as a packet socket does.
 	for name, p := range map[string]struct {
-		place
+		hook
 		ebpf.ProgramType
 	}{"driver": {atDriver{}, ebpf.XDP}, atSocket: {atPacketSocket{}, ebpf.SchedCLS}} {
-		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: p.ProgramType, Instructions: write(b.tables.kind, m, revealing{p.place})})
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: p.ProgramType, Instructions: write(b.tables.kind, m, revealing{p.hook})})
 		if err != nil {
 			t.Fatalf("%s, at the %s: %+v", s.name, name, err)
 		}
@@ -81,12 +81,12 @@ func newBench(t *testing.T, s scene) *bench {
 func (b *bench) agree(frame []byte) {
 	b.Helper()
 	want := b.tables.judge(frame)
-	for place, p := range b.programs {
-		if place == atSocket && stump(frame) {
+	for hook, p := range b.programs {
+		if hook == atSocket && stump(frame) {
 			continue
 		}
 		if got := run(b.T, p, frame); got != want {
-			b.Errorf("%s, at the %s: the program says %d and the model %d of frame %x", b.name, place, got, want, frame)
+			b.Errorf("%s, at the %s: the program says %d and the model %d of frame %x", b.name, hook, got, want, frame)
 		}
 	}
 }
@@ -107,12 +107,12 @@ func TestProgram(t *testing.T) {
 		benches[s.name] = newBench(t, s)
 	}
 	for _, v := range verdicts {
-		for place, p := range benches[v.scene.name].programs {
-			if place == atSocket && stump(v.frame) {
+		for hook, p := range benches[v.scene.name].programs {
+			if hook == atSocket && stump(v.frame) {
 				continue
 			}
 			if got := run(t, p, v.frame); got != v.want {
-				t.Errorf("%s: %s: verdict %d at the %s, want %d", v.scene.name, v.name, got, place, v.want)
+				t.Errorf("%s: %s: verdict %d at the %s, want %d", v.scene.name, v.name, got, hook, v.want)
 			}
 		}
 	}

@@ -11,6 +11,14 @@ import (
 // What the kernel says about an interface by generic netlink. All of it is news of
 // some version of the kernel: whoever asks does without an answer too.
 
+// genlHeader is command and version of a request. The library's own type for it is
+// two bytes too short, and lets chance fill in the rest, which must be zero.
+type genlHeader [nl.SizeofGenlmsg]byte
+
+// Len and Serialize implement [nl.NetlinkRequestData].
+func (h genlHeader) Len() int          { return len(h) }
+func (h genlHeader) Serialize() []byte { return h[:] }
+
 // ask sends one question about the interface of the attribute and returns the
 // attributes of the answer, nil if there is none.
 func ask(family string, command uint8, about *nl.RtAttr) map[uint16][]byte {
@@ -19,7 +27,7 @@ func ask(family string, command uint8, about *nl.RtAttr) map[uint16][]byte {
 		return nil
 	}
 	req := nl.NewNetlinkRequest(int(f.ID), 0)
-	req.AddData(&nl.Genlmsg{Command: command, Version: 1})
+	req.AddData(genlHeader{command, 1})
 	req.AddData(about)
 	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil || len(msgs) == 0 || len(msgs[0]) < nl.SizeofGenlmsg {

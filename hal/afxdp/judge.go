@@ -10,9 +10,9 @@ import (
 type verdict uint32
 
 const (
-	kernels verdict = 0 // nobody's here but the kernel's: it passes
-	ours    verdict = 1 // ours alone: the kernel never hears of it
-	both    verdict = 2 // the kernel's, and ours: it passes, and we get a copy
+	forKernel verdict = 0 // nobody's here but the kernel's: it passes
+	forUs     verdict = 1 // ours alone: the kernel never hears of it
+	forBoth   verdict = 2 // the kernel's, and ours: it passes, and we get a copy
 
 	// byPort is added to the verdict on an address that the kernel has too:
 	// it holds for frames to our ports only.
@@ -32,10 +32,10 @@ type portKey [4]byte
 // code_*_linux.go.
 func (t *tables) judge(frame []byte) verdict {
 	if t.kind == everything {
-		return ours
+		return forUs
 	}
 	if len(frame) < hal.EthernetHeaderLen {
-		return kernels
+		return forKernel
 	}
 	typ := binary.BigEndian.Uint16(frame[12:])
 	if t.kind == byMAC {
@@ -49,7 +49,7 @@ func (t *tables) judge(frame []byte) verdict {
 	case typeIPv6:
 		return t.judgeIPv6(frame)
 	}
-	return kernels // what has a VLAN tag is the kernel's too
+	return forKernel // what has a VLAN tag is the kernel's too
 }
 
 // The types of Ethernet that have a meaning here.
@@ -66,9 +66,9 @@ const (
 func (t *tables) judgeMAC(frame []byte, typ uint16) verdict {
 	switch {
 	case typ == typeVLAN || typ == typeQinQ:
-		return kernels
+		return forKernel
 	case frame[0]&1 != 0:
-		return both
+		return forBoth
 	}
 	return t.hosts[macKey(hal.MAC(frame[:6]))]
 }
@@ -78,21 +78,21 @@ func (t *tables) judgeMAC(frame []byte, typ uint16) verdict {
 func (t *tables) judgeARP(frame []byte) verdict {
 	const end = hal.EthernetHeaderLen + 28
 	if len(frame) < end {
-		return kernels
+		return forKernel
 	}
 	p := frame[hal.EthernetHeaderLen:]
 	if [6]byte(p) != [6]byte{0, 1, 8, 0, 6, 4} { // Ethernet and IPv4
-		return kernels
+		return forKernel
 	}
 	switch t.hosts[ip4Key([4]byte(p[24:]))] { // the target
-	case ours:
-		return ours
-	case ours | byPort:
+	case forUs:
+		return forUs
+	case forUs | byPort:
 		if binary.BigEndian.Uint16(p[6:]) == arpReply {
-			return both
+			return forBoth
 		}
 	}
-	return kernels
+	return forKernel
 }
 
 const arpReply = 2
@@ -100,34 +100,34 @@ const arpReply = 2
 func (t *tables) judgeIPv4(frame []byte) verdict {
 	const fixed = 20
 	if len(frame) < hal.EthernetHeaderLen+fixed {
-		return kernels
+		return forKernel
 	}
 	p := frame[hal.EthernetHeaderLen:]
 	if p[0]>>4 != 4 {
-		return kernels
+		return forKernel
 	}
 	to := [4]byte(p[16:])
 	if hal.MAC(frame[:6]) == hal.Broadcast {
 		to = limitedBroadcast // as is 10.0.0.255: nobody here knows the prefix
 	}
 	v := t.hosts[ip4Key(to)]
-	if v == ours {
-		return ours // the way of most frames
+	if v == forUs {
+		return forUs // the way of most frames
 	}
 	if binary.BigEndian.Uint16(p[6:])&0x1fff != 0 {
 		return v.later()
 	}
 	header := int(p[0]&0xf) * 4
 	if header < fixed {
-		return kernels
+		return forKernel
 	}
 	l4 := p[min(header, len(p)):]
 	if p[9] == protoUDP {
 		if len(l4) < 4 {
-			return kernels
+			return forKernel
 		}
-		if binary.BigEndian.Uint16(l4[2:]) == portBOOTPC && t.hosts[ip4Key(anyHost)] != kernels {
-			return both // the kernel may have a DHCP client too
+		if binary.BigEndian.Uint16(l4[2:]) == portBOOTPC && t.hosts[ip4Key(anyHost)] != forKernel {
+			return forBoth // the kernel may have a DHCP client too
 		}
 	}
 	if v&byPort == 0 {
@@ -139,9 +139,9 @@ func (t *tables) judgeIPv4(frame []byte) verdict {
 	case protoICMP:
 		return theirErrors(icmp4News, l4)
 	case protoIGMP:
-		return both
+		return forBoth
 	}
-	return kernels
+	return forKernel
 }
 
 // judgeIPv6 needs no more than the address, unless the port counts. Then it looks
@@ -149,11 +149,11 @@ func (t *tables) judgeIPv4(frame []byte) verdict {
 func (t *tables) judgeIPv6(frame []byte) verdict {
 	const fixed = 40
 	if len(frame) < hal.EthernetHeaderLen+fixed {
-		return kernels
+		return forKernel
 	}
 	p := frame[hal.EthernetHeaderLen:]
 	if p[0]>>4 != 6 {
-		return kernels
+		return forKernel
 	}
 	v := t.hosts[key16(p[24:fixed])]
 	if v&byPort == 0 {
@@ -169,31 +169,31 @@ func (t *tables) judgeIPv6(frame []byte) verdict {
 		}
 		size := 8
 		if len(rest) < size {
-			return kernels
+			return forKernel
 		}
 		switch next {
 		case extFragment:
 			if binary.BigEndian.Uint16(rest[2:])&0xfff8 != 0 {
-				return both
+				return forBoth
 			}
 		case extHopByHop, extRouting, extDestination:
 			size += int(rest[1]) * 8
 		default:
-			return kernels
+			return forKernel
 		}
 		if len(rest) < size {
-			return kernels
+			return forKernel
 		}
 		next, rest = rest[0], rest[size:]
 	}
-	return kernels
+	return forKernel
 }
 
 // later is the verdict on the later fragments of a datagram, which have no ports.
 // Where these count, whoever got the first one needs them.
 func (v verdict) later() verdict {
 	if v&byPort != 0 {
-		return both
+		return forBoth
 	}
 	return v
 }
@@ -201,7 +201,7 @@ func (v verdict) later() verdict {
 // judgePort: of an address that the kernel has too, some ports are ours.
 func (t *tables) judgePort(v verdict, proto uint8, l4 []byte) verdict {
 	if len(l4) < 4 || !t.ports[portKey{proto, 0, l4[2], l4[3]}] {
-		return kernels
+		return forKernel
 	}
 	return v &^ byPort
 }
@@ -212,11 +212,11 @@ func theirErrors(news []uint8, l4 []byte) verdict {
 	if len(l4) >= 1 {
 		for _, typ := range news {
 			if l4[0] == typ {
-				return both
+				return forBoth
 			}
 		}
 	}
-	return kernels
+	return forKernel
 }
 
 const (

@@ -27,14 +27,14 @@ var (
 	}
 	opened = hal.Local{Addrs: mine.Addrs, Groups: mine.Groups, DHCP: true}
 
-	alone  = scene{"local", "local", mine}
-	bare   = scene{"no address yet", "local", hal.Local{DHCP: true}}
-	asking = scene{"DHCP open", "local", opened}
-	shared = scene{"ports", "tcp/80+udp/53", mine}
-	lease  = scene{"ports, DHCP open", "tcp/80+udp/53", opened}
-	mac    = scene{"mac", "mac:02:00:00:00:00:02", mine}
-	whole  = scene{"all", "all", hal.Local{}}
-	scenes = []scene{alone, bare, asking, shared, lease, mac, whole}
+	alone   = scene{"local", "local", mine}
+	bare    = scene{"no address yet", "local", hal.Local{DHCP: true}}
+	asking  = scene{"DHCP open", "local", opened}
+	byPorts = scene{"ports", "tcp/80+udp/53", mine}
+	lease   = scene{"ports, DHCP open", "tcp/80+udp/53", opened}
+	mac     = scene{"mac", "mac:02:00:00:00:00:02", mine}
+	whole   = scene{"all", "all", hal.Local{}}
+	scenes  = []scene{alone, bare, asking, byPorts, lease, mac, whole}
 )
 
 func (s scene) tables(t testing.TB) *tables {
@@ -62,89 +62,89 @@ var verdicts = []struct {
 	want  verdict
 }{
 	// Addresses of our own, beside a kernel with the same MAC address.
-	{alone, "TCP to us", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), ours},
-	{alone, "TCP to the kernel", ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoTCP, ports(22)...)...), kernels},
-	{alone, "a fragment to us", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.2", protoUDP, 100, nil, 1)...), ours},
-	{alone, "a fragment to the kernel", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.1", protoUDP, 100, nil, 1)...), kernels},
-	{alone, "ping to us", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(128)...)...), ours},
-	{alone, "ping to the kernel", ether(kernelMAC, typeIPv6, ip6("fd00::1", protoICMPv6, icmp(128)...)...), kernels},
-	{alone, "question for our address", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")...), ours},
-	{alone, "answer to us", ether(kernelMAC, typeARP, arp(2, "10.0.0.2")...), ours},
-	{alone, "question for the kernel's address", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.1")...), kernels},
-	{alone, "neighbour solicitation", ether(group("ff02::1:ff01:2"), typeIPv6, ip6("ff02::1:ff01:2", protoICMPv6, icmp(135)...)...), both},
-	{alone, "solicitation of the kernel", ether(group("ff02::1:ff00:1"), typeIPv6, ip6("ff02::1:ff00:1", protoICMPv6, icmp(135)...)...), kernels},
-	{alone, "router advertisement", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), both},
-	{alone, "listener query", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", extHopByHop, extension(protoICMPv6, 0, icmp(130)...)...)...), both},
-	{alone, "IGMP query", ether(group("224.0.0.1"), typeIPv4, ip4("224.0.0.1", protoIGMP, 0x11)...), both},
-	{alone, "our IPv4 group", ether(group("239.1.2.3"), typeIPv4, ip4("239.1.2.3", protoUDP, ports(9)...)...), both},
-	{alone, "our IPv6 group", ether(group("ff05::77"), typeIPv6, ip6("ff05::77", protoUDP, ports(9)...)...), both},
-	{alone, "a group that we have not joined", ether(group("239.1.2.4"), typeIPv4, ip4("239.1.2.4", protoUDP, ports(9)...)...), kernels},
-	{alone, "broadcast", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(9)...)...), both},
-	{alone, "broadcast to the subnet", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(9)...)...), both},
-	{alone, "DHCP reply, not asked for", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, ports(68)...)...), kernels},
-	{alone, "VLAN", ether(kernelMAC, typeVLAN, append([]byte{0, 5, 8, 0}, ip4("10.0.0.2", protoTCP, ports(22)...)...)...), kernels},
-	{alone, "IEEE 802.3", ether(group("ff02::1"), 38, 0x42, 0x42, 3), kernels},
-	{alone, "a stump of ARP", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")[:27]...), kernels},
-	{alone, "a stump of IPv4", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", 0)[:19]...), kernels},
-	{alone, "a stump of IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", 0)[:39]...), kernels},
-	{alone, "nothing but an Ethernet header", ether(kernelMAC, typeIPv4), kernels},
-	{alone, "version 5", ether(kernelMAC, typeIPv4, append([]byte{0x55}, ip4("10.0.0.2", 0)[1:]...)...), kernels},
-	{alone, "ARP of a token ring", ether(hal.Broadcast, typeARP, append([]byte{0, 6}, arp(1, "10.0.0.2")[2:]...)...), kernels},
+	{alone, "TCP to us", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), forUs},
+	{alone, "TCP to the kernel", ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoTCP, ports(22)...)...), forKernel},
+	{alone, "a fragment to us", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.2", protoUDP, 100, nil, 1)...), forUs},
+	{alone, "a fragment to the kernel", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.1", protoUDP, 100, nil, 1)...), forKernel},
+	{alone, "ping to us", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(128)...)...), forUs},
+	{alone, "ping to the kernel", ether(kernelMAC, typeIPv6, ip6("fd00::1", protoICMPv6, icmp(128)...)...), forKernel},
+	{alone, "question for our address", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")...), forUs},
+	{alone, "answer to us", ether(kernelMAC, typeARP, arp(2, "10.0.0.2")...), forUs},
+	{alone, "question for the kernel's address", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.1")...), forKernel},
+	{alone, "neighbour solicitation", ether(group("ff02::1:ff01:2"), typeIPv6, ip6("ff02::1:ff01:2", protoICMPv6, icmp(135)...)...), forBoth},
+	{alone, "solicitation of the kernel", ether(group("ff02::1:ff00:1"), typeIPv6, ip6("ff02::1:ff00:1", protoICMPv6, icmp(135)...)...), forKernel},
+	{alone, "router advertisement", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), forBoth},
+	{alone, "listener query", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", extHopByHop, extension(protoICMPv6, 0, icmp(130)...)...)...), forBoth},
+	{alone, "IGMP query", ether(group("224.0.0.1"), typeIPv4, ip4("224.0.0.1", protoIGMP, 0x11)...), forBoth},
+	{alone, "our IPv4 group", ether(group("239.1.2.3"), typeIPv4, ip4("239.1.2.3", protoUDP, ports(9)...)...), forBoth},
+	{alone, "our IPv6 group", ether(group("ff05::77"), typeIPv6, ip6("ff05::77", protoUDP, ports(9)...)...), forBoth},
+	{alone, "a group that we have not joined", ether(group("239.1.2.4"), typeIPv4, ip4("239.1.2.4", protoUDP, ports(9)...)...), forKernel},
+	{alone, "broadcast", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(9)...)...), forBoth},
+	{alone, "broadcast to the subnet", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(9)...)...), forBoth},
+	{alone, "DHCP reply, not asked for", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, ports(68)...)...), forKernel},
+	{alone, "VLAN", ether(kernelMAC, typeVLAN, append([]byte{0, 5, 8, 0}, ip4("10.0.0.2", protoTCP, ports(22)...)...)...), forKernel},
+	{alone, "IEEE 802.3", ether(group("ff02::1"), 38, 0x42, 0x42, 3), forKernel},
+	{alone, "a stump of ARP", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")[:27]...), forKernel},
+	{alone, "a stump of IPv4", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", 0)[:19]...), forKernel},
+	{alone, "a stump of IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", 0)[:39]...), forKernel},
+	{alone, "nothing but an Ethernet header", ether(kernelMAC, typeIPv4), forKernel},
+	{alone, "version 5", ether(kernelMAC, typeIPv4, append([]byte{0x55}, ip4("10.0.0.2", 0)[1:]...)...), forKernel},
+	{alone, "ARP of a token ring", ether(hal.Broadcast, typeARP, append([]byte{0, 6}, arp(1, "10.0.0.2")[2:]...)...), forKernel},
 
 	// While a DHCP client listens.
-	{bare, "DHCP reply to all", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(68)...)...), both},
-	{bare, "DHCP reply to the address offered", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, ports(68)...)...), both},
-	{bare, "DHCP reply behind options", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.77", protoUDP, 0, make([]byte, 40), ports(68)...)...), both},
-	{bare, "another broadcast", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(67)...)...), kernels},
-	{bare, "TCP", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(68)...)...), kernels},
-	{bare, "UDP cut off", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, 0, 67, 0)...), kernels},
-	{asking, "DHCP reply to us", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoUDP, ports(68)...)...), ours},
-	{lease, "DHCP reply to the common address", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoUDP, ports(68)...)...), both},
-	{lease, "DHCP reply to all", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(68)...)...), both},
+	{bare, "DHCP reply to all", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(68)...)...), forBoth},
+	{bare, "DHCP reply to the address offered", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, ports(68)...)...), forBoth},
+	{bare, "DHCP reply behind options", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.77", protoUDP, 0, make([]byte, 40), ports(68)...)...), forBoth},
+	{bare, "another broadcast", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(67)...)...), forKernel},
+	{bare, "TCP", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(68)...)...), forKernel},
+	{bare, "UDP cut off", ether(kernelMAC, typeIPv4, ip4("10.0.0.77", protoUDP, 0, 67, 0)...), forKernel},
+	{asking, "DHCP reply to us", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoUDP, ports(68)...)...), forUs},
+	{lease, "DHCP reply to the common address", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoUDP, ports(68)...)...), forBoth},
+	{lease, "DHCP reply to all", ether(hal.Broadcast, typeIPv4, ip4("255.255.255.255", protoUDP, ports(68)...)...), forBoth},
 
 	// The kernel's own addresses, of which some ports are ours.
-	{shared, "our port", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(80)...)...), ours},
-	{shared, "our port behind options", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.2", protoTCP, 0, make([]byte, 12), ports(80)...)...), ours},
-	{shared, "our port over UDP", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoUDP, ports(80)...)...), kernels},
-	{shared, "another port", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), kernels},
-	{shared, "our port of another address", ether(kernelMAC, typeIPv4, ip4("10.0.0.3", protoTCP, ports(80)...)...), kernels},
-	{shared, "a header that is too short", ether(kernelMAC, typeIPv4, append([]byte{0x44}, ip4("10.0.0.2", protoTCP, ports(80)...)[1:]...)...), kernels},
-	{shared, "a header that is longer than the frame", ether(kernelMAC, typeIPv4, append([]byte{0x4f}, ip4("10.0.0.2", protoTCP, ports(80)...)[1:]...)...), kernels},
-	{shared, "a later fragment", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.2", protoUDP, 185, nil, 1)...), both},
-	{shared, "unreachable", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoICMP, icmp(3)...)...), both},
-	{shared, "ping", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoICMP, icmp(8)...)...), kernels},
-	{shared, "SCTP", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", 132, ports(80)...)...), kernels},
-	{shared, "question for the common address", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")...), kernels},
-	{shared, "answer to either", ether(kernelMAC, typeARP, arp(2, "10.0.0.2")...), both},
-	{shared, "broadcast to our port", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(53)...)...), both},
-	{shared, "broadcast to another port", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(54)...)...), kernels},
-	{shared, "IGMP query", ether(group("224.0.0.1"), typeIPv4, ip4("224.0.0.1", protoIGMP, 0x11)...), both},
-	{shared, "our port, IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoUDP, ports(53)...)...), ours},
-	{shared, "another port, IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoUDP, ports(54)...)...), kernels},
-	{shared, "our port behind four headers", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extHopByHop, extension(extRouting, 0,
-		extension(extFragment, 2, fragment(extDestination, 0, extension(protoTCP, 100, ports(80)...)...)...)...)...)...), ours},
-	{shared, "our port behind five", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extHopByHop, extension(extDestination, 0,
-		extension(extRouting, 0, extension(extFragment, 0, fragment(extDestination, 0, extension(protoTCP, 0, ports(80)...)...)...)...)...)...)...), kernels},
-	{shared, "a header that goes on behind the frame", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extHopByHop, extension(protoTCP, 200)[:80]...)...), kernels},
-	{shared, "a later fragment, IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extFragment, fragment(protoUDP, 100, 1)...)...), both},
-	{shared, "a first fragment", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extFragment, fragment(protoUDP, 0, ports(53)...)...)...), ours},
-	{shared, "encrypted", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", 50, ports(80)...)...), kernels},
-	{shared, "packet too big", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(2)...)...), both},
-	{shared, "neighbour advertisement", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(136)...)...), both},
-	{shared, "neighbour solicitation", ether(group("ff02::1:ff01:2"), typeIPv6, ip6("ff02::1:ff01:2", protoICMPv6, icmp(135)...)...), kernels},
-	{shared, "router advertisement", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), both},
-	{shared, "ping6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(128)...)...), kernels},
+	{byPorts, "our port", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(80)...)...), forUs},
+	{byPorts, "our port behind options", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.2", protoTCP, 0, make([]byte, 12), ports(80)...)...), forUs},
+	{byPorts, "our port over UDP", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoUDP, ports(80)...)...), forKernel},
+	{byPorts, "another port", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), forKernel},
+	{byPorts, "our port of another address", ether(kernelMAC, typeIPv4, ip4("10.0.0.3", protoTCP, ports(80)...)...), forKernel},
+	{byPorts, "a header that is too short", ether(kernelMAC, typeIPv4, append([]byte{0x44}, ip4("10.0.0.2", protoTCP, ports(80)...)[1:]...)...), forKernel},
+	{byPorts, "a header that is longer than the frame", ether(kernelMAC, typeIPv4, append([]byte{0x4f}, ip4("10.0.0.2", protoTCP, ports(80)...)[1:]...)...), forKernel},
+	{byPorts, "a later fragment", ether(kernelMAC, typeIPv4, ip4Frag("10.0.0.2", protoUDP, 185, nil, 1)...), forBoth},
+	{byPorts, "unreachable", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoICMP, icmp(3)...)...), forBoth},
+	{byPorts, "ping", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoICMP, icmp(8)...)...), forKernel},
+	{byPorts, "SCTP", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", 132, ports(80)...)...), forKernel},
+	{byPorts, "question for the common address", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.2")...), forKernel},
+	{byPorts, "answer to either", ether(kernelMAC, typeARP, arp(2, "10.0.0.2")...), forBoth},
+	{byPorts, "broadcast to our port", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(53)...)...), forBoth},
+	{byPorts, "broadcast to another port", ether(hal.Broadcast, typeIPv4, ip4("10.0.0.255", protoUDP, ports(54)...)...), forKernel},
+	{byPorts, "IGMP query", ether(group("224.0.0.1"), typeIPv4, ip4("224.0.0.1", protoIGMP, 0x11)...), forBoth},
+	{byPorts, "our port, IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoUDP, ports(53)...)...), forUs},
+	{byPorts, "another port, IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoUDP, ports(54)...)...), forKernel},
+	{byPorts, "our port behind four headers", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extHopByHop, extension(extRouting, 0,
+		extension(extFragment, 2, fragment(extDestination, 0, extension(protoTCP, 100, ports(80)...)...)...)...)...)...), forUs},
+	{byPorts, "our port behind five", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extHopByHop, extension(extDestination, 0,
+		extension(extRouting, 0, extension(extFragment, 0, fragment(extDestination, 0, extension(protoTCP, 0, ports(80)...)...)...)...)...)...)...), forKernel},
+	{byPorts, "a header that goes on behind the frame", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extHopByHop, extension(protoTCP, 200)[:80]...)...), forKernel},
+	{byPorts, "a later fragment, IPv6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extFragment, fragment(protoUDP, 100, 1)...)...), forBoth},
+	{byPorts, "a first fragment", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", extFragment, fragment(protoUDP, 0, ports(53)...)...)...), forUs},
+	{byPorts, "encrypted", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", 50, ports(80)...)...), forKernel},
+	{byPorts, "packet too big", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(2)...)...), forBoth},
+	{byPorts, "neighbour advertisement", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(136)...)...), forBoth},
+	{byPorts, "neighbour solicitation", ether(group("ff02::1:ff01:2"), typeIPv6, ip6("ff02::1:ff01:2", protoICMPv6, icmp(135)...)...), forKernel},
+	{byPorts, "router advertisement", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), forBoth},
+	{byPorts, "ping6", ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoICMPv6, icmp(128)...)...), forKernel},
 
 	// A station of our own.
-	{mac, "to our station", ether(ownMAC, typeIPv4, ip4("10.9.9.9", protoTCP, ports(22)...)...), ours},
-	{mac, "to the kernel's station", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), kernels},
-	{mac, "to all", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.1")...), both},
-	{mac, "to a group", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), both},
-	{mac, "VLAN", ether(ownMAC, typeVLAN, 0, 5, 8, 0), kernels},
-	{mac, "VLAN in a VLAN", ether(hal.Broadcast, typeQinQ, 0, 5, 8, 0), kernels},
+	{mac, "to our station", ether(ownMAC, typeIPv4, ip4("10.9.9.9", protoTCP, ports(22)...)...), forUs},
+	{mac, "to the kernel's station", ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...), forKernel},
+	{mac, "to all", ether(hal.Broadcast, typeARP, arp(1, "10.0.0.1")...), forBoth},
+	{mac, "to a group", ether(group("ff02::1"), typeIPv6, ip6("ff02::1", protoICMPv6, icmp(134)...)...), forBoth},
+	{mac, "VLAN", ether(ownMAC, typeVLAN, 0, 5, 8, 0), forKernel},
+	{mac, "VLAN in a VLAN", ether(hal.Broadcast, typeQinQ, 0, 5, 8, 0), forKernel},
 
-	{whole, "VLAN", ether(kernelMAC, typeVLAN, 0, 5, 8, 0), ours},
-	{whole, "the kernel's", ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoTCP, ports(22)...)...), ours},
+	{whole, "VLAN", ether(kernelMAC, typeVLAN, 0, 5, 8, 0), forUs},
+	{whole, "the kernel's", ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoTCP, ports(22)...)...), forUs},
 }
 
 func TestJudge(t *testing.T) {

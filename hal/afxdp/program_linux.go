@@ -58,7 +58,7 @@ func attach(i *iface, c Config, frags bool) (*program, error) {
 	return p, nil
 }
 
-// load makes the tables and loads the program for both of its places.
+// load makes the tables and loads the program for both of its hooks.
 func (p *program) load(frags bool) (err error) {
 	if p.maps, err = newMaps(max(p.iface.queues, 1)); err != nil {
 		return fmt.Errorf("tables of the filter: %w", denied(err))

@@ -36,7 +36,7 @@ func (f filter) tables(l hal.Local) *tables {
 	for _, m := range f.macs(l) {
 		t.stations[m] = true
 		if f.kind == byMAC {
-			t.hosts[macKey(m)] = ours
+			t.hosts[macKey(m)] = forUs
 		}
 	}
 	var part verdict
@@ -47,19 +47,19 @@ func (f filter) tables(l hal.Local) *tables {
 		}
 	}
 	for _, a := range l.Addrs {
-		t.host(a, ours|part)
+		t.host(a, forUs|part)
 		if a.Is4() {
-			t.host(netip.AddrFrom4(limitedBroadcast), both|part)
+			t.host(netip.AddrFrom4(limitedBroadcast), forBoth|part)
 			continue
 		}
-		t.host(solicitedNode(a), both|part)
-		t.host(allNodes, both|part)
+		t.host(solicitedNode(a), forBoth|part)
+		t.host(allNodes, forBoth|part)
 	}
 	for _, a := range l.Groups {
-		t.host(a, both|part)
+		t.host(a, forBoth|part)
 	}
 	if l.DHCP {
-		t.host(netip.AddrFrom4(anyHost), both)
+		t.host(netip.AddrFrom4(anyHost), forBoth)
 	}
 	return t
 }

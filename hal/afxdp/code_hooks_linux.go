@@ -7,7 +7,7 @@ import (
 // What an XDP program returns to let a frame pass: XDP_PASS.
 const xdpPass = 2
 
-// atDriver is the place of an XDP program: the frame is in the memory of the
+// atDriver is the hook of an XDP program: the frame is in the memory of the
 // interface's driver, and read where it is. The kernel's verifier lets only those
 // bytes be read that were compared with the end before.
 type atDriver struct{}
@@ -50,7 +50,7 @@ func (atDriver) end(c *code) {
 	}
 }
 
-// atPacketSocket is the place of the filter of a packet socket: the frame is in
+// atPacketSocket is the hook of the filter of a packet socket: the frame is in
 // a buffer of the kernel's, perhaps in pieces, and is read by copying. The kernel
 // has taken a VLAN tag out of it already.
 type atPacketSocket struct{}
