@@ -25,7 +25,7 @@ func (d *device) Close() error {
 func (d *device) tell() {
 	for _, q := range d.queues {
 		q.rx.Tell()
-		q.tx.Tell()
+		q.tx.half.Tell()
 	}
 }
 
@@ -41,7 +41,7 @@ func (d *device) shut() (first bool, err error) {
 	d.countLost()
 	for _, q := range d.queues {
 		q.rx.Retire()
-		q.tx.Retire()
+		q.tx.half.Retire()
 	}
 	err = errors.Join(d.program.close(), d.free())
 	d.iface.nl.Close()
@@ -72,7 +72,7 @@ func (q *rxQueue) onLoan() int {
 }
 
 func (q *txQueue) onLoan() int {
-	defer q.Unlock()
-	q.Lock()
+	defer q.half.Unlock()
+	q.half.Lock()
 	return q.pool.out
 }

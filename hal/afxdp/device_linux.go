@@ -146,7 +146,7 @@ func (d *device) start(q *queue, k int) error {
 		q.rx.side, q.rx.joined = d.program.side, fd
 	}
 	q.rx.Open(q.sock.fd)
-	q.tx.Open(q.sock.fd)
+	q.tx.half.Open(q.sock.fd)
 	return nil
 }
 

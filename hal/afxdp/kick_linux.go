@@ -2,6 +2,7 @@ package afxdp
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -9,17 +10,43 @@ import (
 	"github.com/ringtail-net/ringtail/hal"
 )
 
-// The pause before the kernel is asked again to send what it could not: it doubles.
+// The pause before the kernel is asked again: it doubles.
 const (
 	shortPause = 50 * time.Microsecond
 	longPause  = time.Millisecond
 )
 
+// A recess leaves the kernel alone for a while.
+type recess struct {
+	until atomic.Int64 // in ns since 1970; 0: there is none
+	last  time.Duration
+}
+
+// begin begins a recess, longer than the last one.
+func (r *recess) begin() {
+	r.last = min(max(2*r.last, shortPause), longPause)
+	r.until.Store(time.Now().Add(r.last).UnixNano())
+}
+
+// end notes that there was progress.
+func (r *recess) end() {
+	if r.last != 0 {
+		r.last = 0
+		r.until.Store(0)
+	}
+}
+
+// over reports whether none is under way.
+func (r *recess) over() bool {
+	at := r.until.Load()
+	return at == 0 || time.Now().UnixNano() >= at
+}
+
 // Flush implements [hal.TxQueue]. What the kernel does not take stays in the ring:
 // then Pending says when to flush again.
 func (q *txQueue) Flush() error {
-	fd := q.Lock()
-	defer q.Unlock()
+	fd := q.half.Lock()
+	defer q.half.Unlock()
 	switch {
 	case fd < 0:
 		return hal.ErrClosed
@@ -28,10 +55,10 @@ func (q *txQueue) Flush() error {
 	}
 	q.ring.publish()
 	if q.link.down.Load() {
-		q.retry.Store(0) // link says when it is up again
+		q.unsent.end() // we hear when it is up again
 		return q.check()
 	}
-	if !q.unsent || time.Now().UnixNano() < q.retry.Load() {
+	if !q.dirty || !q.unsent.over() {
 		return q.check()
 	}
 	if err := q.kick(fd); err != nil {
@@ -41,10 +68,15 @@ func (q *txQueue) Flush() error {
 	return q.check()
 }
 
-// Pending implements [hal.Pending]: packets in the ring that the kernel has not
-// taken. Nobody says when it would: the descriptor tells of room in the ring.
+// Pending implements [hal.Pending]: packets are in the ring that the kernel has
+// not taken, or all chunks are with it. The descriptor does not tell: it is called
+// writable while half of the ring is free, also when there is not one chunk
+// to write to, and nobody says when the kernel would take more.
 func (q *txQueue) Pending() (time.Time, bool) {
-	at := q.retry.Load()
+	at, other := q.unsent.until.Load(), q.starved.until.Load()
+	if at == 0 || other != 0 && other < at {
+		at = other
+	}
 	return time.Unix(0, at), at != 0
 }
 
@@ -85,7 +117,7 @@ func (q *txQueue) kick(fd int) error {
 		default:
 			return fmt.Errorf("afxdp: sending to interface %s: %w", q.name, err)
 		}
-		q.backOff()
+		q.unsent.begin()
 		return nil
 	}
 	q.settle()
@@ -94,12 +126,6 @@ func (q *txQueue) kick(fd int) error {
 
 // settle notes that the kernel has taken everything.
 func (q *txQueue) settle() {
-	q.unsent, q.pause = false, 0
-	q.retry.Store(0)
-}
-
-// backOff leaves the kernel alone for a while.
-func (q *txQueue) backOff() {
-	q.pause = min(max(2*q.pause, shortPause), longPause)
-	q.retry.Store(time.Now().Add(q.pause).UnixNano())
+	q.dirty = false
+	q.unsent.end()
 }

@@ -200,9 +200,6 @@ func (p *program) setLocal(l hal.Local) error {
 // native reports whether the filter runs in the interface's driver.
 func (p *program) native() bool { return p.isNative }
 
-// frags reports whether packets in several buffers come through.
-func (p *program) frags() bool { return p.hasFrags }
-
 // mac is our address: that of the interface, unless the filter goes by another.
 // shared reports whether it is the kernel's too.
 func (p *program) mac() (m hal.MAC, shared bool) {

@@ -171,10 +171,13 @@ func (q *rxQueue) judge(chain []hal.Frame) {
 func (q *rxQueue) discard(k int, last bool) {
 	for i := range k {
 		if n, _, ok := q.pool.find(q.ring.peek(i).addr); ok {
-			q.refill(n)
+			q.pool.put(n) // so that it is not found twice
 		} else {
 			q.dropped(rxBadDescriptor)
 		}
+	}
+	for len(q.pool.free) > 0 {
+		q.refill(q.pool.get(kernel))
 	}
 	q.ring.skip(k)
 	if q.skips = !last; last {

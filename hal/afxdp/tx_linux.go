@@ -2,8 +2,6 @@ package afxdp
 
 import (
 	"encoding/binary"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,22 +14,25 @@ import (
 // than slots in either, so that neither is ever full: the device is full when
 // Alloc finds no chunk.
 type txQueue struct {
-	netif.Half
+	half netif.Half // not embedded: its descriptor says nothing about writing
 	counters
 	*common
 	ring producer[desc]
 	done consumer[uint64]
 	pool pool
 
-	unsent bool          // the kernel may not have taken all of the ring
-	pause  time.Duration // how long the kernel was left alone the last time
-	retry  atomic.Int64  // when to ring again, in ns since 1970; 0: no need to
+	dirty   bool   // the kernel may not have taken all of the ring
+	unsent  recess // it has not, although it was asked to
+	starved recess // all chunks are with it, or on loan
 }
+
+// Notify implements [hal.Notifier].
+func (q *txQueue) Notify(f func()) { q.half.Notify(f) }
 
 // Alloc implements [hal.TxQueue].
 func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
-	fd := q.Lock()
-	defer q.Unlock()
+	fd := q.half.Lock()
+	defer q.half.Unlock()
 	n := pieces(size, q.payload())
 	switch {
 	case fd < 0:
@@ -44,9 +45,13 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 		return 0, hal.ErrShortBurst
 	case len(q.pool.free) < n:
 		if q.reap(); len(q.pool.free) < n {
+			if q.starved.over() {
+				q.starved.begin()
+			}
 			return 0, q.check()
 		}
 	}
+	q.starved.end()
 	for i := range n {
 		ref := q.pool.get(lent)
 		part := min(size, q.payload())
@@ -86,8 +91,8 @@ func (q *txQueue) reap() {
 // Tx implements [hal.TxQueue]. An interface that is down loses what is sent, as
 // a pulled cable would; that is counted and no error.
 func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
-	fd := q.Lock()
-	defer q.Unlock()
+	fd := q.half.Lock()
+	defer q.half.Unlock()
 	switch {
 	case fd < 0:
 		return 0, hal.ErrClosed
@@ -161,7 +166,7 @@ func (q *txQueue) queue(chain []hal.Frame) {
 		q.pool.move(f.Ref(), kernel)
 		q.ring.put(d)
 	}
-	q.unsent = true
+	q.dirty = true
 }
 
 // address returns where the data of a frame from Alloc begins.
@@ -187,8 +192,8 @@ func (q *txQueue) ask(addr uint64, m *hal.Meta) {
 
 // Release implements [hal.TxQueue].
 func (q *txQueue) Release(fs []hal.Frame) {
-	fd := q.Lock()
-	defer q.Unlock()
+	fd := q.half.Lock()
+	defer q.half.Unlock()
 	if fd < 0 {
 		q.forget(&q.pool, fs)
 		return
