@@ -67,6 +67,9 @@ func TestBadInput(t *testing.T) {
 		{"proxy --socks 1080 --json --pcap -" + host, "--pcap -"},
 		{"proxy --publish 80=127.0.0.1:1 --publish 80=127.0.0.1:2" + host, "publish tcp/:80=127.0.0.1:2"},
 		{"drivers nope", "unknown driver \"nope\""},
+		{"drivers nope:x", "unknown driver \"nope\""},
+		{"drivers loopback:x", "see ringtail drivers loopback"},
+		{"drivers loopback:x?nope", "known: "},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			got := runLine(test.args)
