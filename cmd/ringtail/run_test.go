@@ -21,7 +21,7 @@ func TestBadInput(t *testing.T) {
 		{"serve --bogus", "--bogus"},
 		{"serve --addr 10.0.0.1/24", "--hal is missing"},
 		{"serve --hal loopback:x", "(Config.Addrs, --addr)"},
-		{"serve --hal nope:x --addr 10.0.0.1/24", "unknown driver \"nope\"; known: loopback"},
+		{"serve --hal nope:x --addr 10.0.0.1/24", "unknown driver \"nope\"; known: afxdp, loopback"},
 		{"serve --hal loopback --addr 10.0.0.1/24", "colon"},
 		{"serve --hal loopback:x?nope=1 --addr 10.0.0.1/24", "no key \"nope\"; known: mtu"},
 		{"serve --hal loopback:x?mtu=20 --addr 10.0.0.1/24", "mtu=20"},
