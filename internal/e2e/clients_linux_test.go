@@ -220,7 +220,7 @@ func waitUntil(t *testing.T, what string, cond func() bool) {
 func TestPing(t *testing.T) {
 	t.Parallel()
 	needs(t, "ping")
-	eachWire(t, func(t *testing.T, w wire) {
+	eachWire(t, wires, func(t *testing.T, w wire) {
 		s := w.serve(t)
 		for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
 			if out := s.sh("ping -c 3 -i 0.1 -W 5 " + args); !strings.Contains(out, " 0% packet loss") {
@@ -233,7 +233,7 @@ func TestPing(t *testing.T) {
 func TestCaptureOpensCleanInTshark(t *testing.T) {
 	t.Parallel()
 	needs(t, "tshark", "nc")
-	eachWire(t, func(t *testing.T, w wire) {
+	eachWire(t, wires, func(t *testing.T, w wire) {
 		path := filepath.Join(t.TempDir(), "c.pcapng")
 		t.Run("serve", func(t *testing.T) {
 			s := w.serve(t, "--pcap", path)
