@@ -70,6 +70,13 @@ func TestBadInput(t *testing.T) {
 		{"drivers nope:x", "unknown driver \"nope\""},
 		{"drivers loopback:x", "see ringtail drivers loopback"},
 		{"drivers loopback:x?nope", "known: "},
+		{"bench raw", "--hal is missing"},
+		{"bench rwa", "rwa"},
+		{"bench raw --hal nope:", "unknown driver \"nope\"; known: afxdp, loopback"},
+		{"bench raw --hal loopback: --rounds 0", "--rounds 0"},
+		{"bench raw --hal loopback: --time 1us", "--time 1µs"},
+		{"bench raw --hal loopback: --size 63", "--size 63"},
+		{"bench raw --hal loopback: --peer-netns x", "--peer-netns without --peer"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			got := runLine(test.args)

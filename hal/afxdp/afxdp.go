@@ -24,6 +24,21 @@
 // cuts off whoever made it. The rights needed are the capabilities CAP_NET_RAW,
 // CAP_NET_ADMIN and CAP_BPF.
 //
+// Packets lie in memory that is shared with the kernel and counts as locked: for
+// each queue frames= buffers of 2 KiB, or of 4 KiB if the MTU is above 1774, three
+// quarters of them for receiving. A packet that does not fit one is a chain. When
+// the kernel cannot send what it was given, because the line is slower than we
+// are, packets stay where they are and the device becomes full; none is lost that
+// is not counted.
+//
+// Senders on this machine leave checksums blank, and a virtual cable carries
+// them so. A packet whose checksum is just that is accepted (trust-checksum=), and
+// all others are verified by whoever receives them, as on any wire.
+//
+// An interface that is deleted, or moved to another namespace, is gone for good:
+// every call fails and says so, and sleepers wake. One that is down loses what is sent,
+// counted, and works on when it is up again.
+//
 // The trap: the kernel and we are two hosts on one wire, and do not see what the
 // other sends. A ping from this machine to our address goes out to the wire and
 // is lost. Use another machine, or the other end of a virtual cable.

@@ -74,7 +74,7 @@ func (s *socket) prepare(l *layout, w waiting, rx *rxQueue, tx *txQueue) error {
 	if err := s.rings.rings(s.fd, l, rx, tx); err != nil {
 		return err
 	}
-	// As many packets as there are in one call; Linux before 6.18 does 32.
+	// As many packets as there are in one call; without this option it is 32.
 	_ = unix.SetsockoptInt(s.fd, unix.SOL_XDP, unix.XDP_MAX_TX_SKB_BUDGET, l.txRing)
 	if w.how != "busy-poll" {
 		return nil
