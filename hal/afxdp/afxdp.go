@@ -1,6 +1,6 @@
 // Package afxdp is the driver of AF_XDP: it takes frames from a network card, or
 // a virtual cable, before the kernel's stack has seen them, and shares the
-// interface with the kernel. It works on Linux, from 5.10 on.
+// interface with the kernel. It works on Linux, from 5.18 on.
 //
 //	import _ "github.com/ringtail-net/ringtail/hal/afxdp"
 //

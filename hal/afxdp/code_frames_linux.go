@@ -56,7 +56,7 @@ func (c *code) judgeARP() {
 // judgePort is tables.judgePort, for R9 and the protocol on the stack.
 func (c *code) judgePort() {
 	c.label("port")
-	c.need(4)
+	c.fetch(4)
 	c.half(asm.R1, 2)
 	c.do(
 		asm.StoreMem(asm.RFP, atPort+2, asm.R1, asm.Half),
@@ -75,7 +75,7 @@ func (c *code) judgePort() {
 // theirErrors is the function of that name.
 func (c *code) theirErrors(label string, news []uint8) {
 	c.label(label)
-	c.need(1)
+	c.fetch(1)
 	c.byte(asm.R1, 0)
 	for _, typ := range news {
 		c.do(asm.JEq.Imm(asm.R1, int32(typ), goBoth))

@@ -28,8 +28,7 @@ func (atDriver) need(c *code, n int32) {
 	)
 }
 
-func (atDriver) skip(c *code, n int32)          { c.do(asm.Add.Imm(asm.R7, n)) }
-func (atDriver) skipBy(c *code, r asm.Register) { c.do(asm.Add.Reg(asm.R7, r)) }
+func (atDriver) loader() asm.BuiltinFunc { return asm.FnXdpLoadBytes }
 
 // end gives what is ours to the socket of the queue that the frame came by. If the
 // queue has none the frame passes, and the packet socket makes us a copy.
@@ -60,28 +59,12 @@ func (atPacketSocket) begin(c *code) {
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R1, asm.R6, 20, asm.Word), // __sk_buff.vlan_present
 		asm.JNE.Imm(asm.R1, 0, goKernels),
-		asm.Mov.Imm(asm.R8, 0),
 	)
 }
 
-func (atPacketSocket) need(c *code, n int32) {
-	if n > windowLen {
-		panic("afxdp: a header longer than the window")
-	}
-	c.do(
-		asm.Mov.Reg(asm.R7, asm.RFP),
-		asm.Add.Imm(asm.R7, atWindow),
-		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.Mov.Reg(asm.R2, asm.R8),
-		asm.Mov.Reg(asm.R3, asm.R7),
-		asm.Mov.Imm(asm.R4, n),
-		asm.FnSkbLoadBytes.Call(),
-		asm.JNE.Imm(asm.R0, 0, goKernels),
-	)
-}
+func (atPacketSocket) need(c *code, n int32) { c.copyOut(asm.Mov.Imm(asm.R2, 0), n) }
 
-func (atPacketSocket) skip(c *code, n int32)          { c.do(asm.Add.Imm(asm.R8, n)) }
-func (atPacketSocket) skipBy(c *code, r asm.Register) { c.do(asm.Add.Reg(asm.R8, r)) }
+func (atPacketSocket) loader() asm.BuiltinFunc { return asm.FnSkbLoadBytes }
 
 // end copies what is ours, in part or altogether: what is ours alone comes this
 // far only if the queue it came by has no socket.

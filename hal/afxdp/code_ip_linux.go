@@ -45,8 +45,8 @@ func (c *code) judgeIPv4() {
 		asm.LSh.Imm(asm.R2, 2), // words to bytes
 		asm.JLT.Imm(asm.R2, 20, goKernels),
 	)
-	c.skip(ip)
-	c.skipBy(asm.R2)
+	c.start(ip)
+	c.skip(asm.R2)
 	c.judgeDHCP()
 
 	c.label("ipv4-transport")
@@ -73,7 +73,7 @@ func (c *code) judgeIPv4() {
 // nobody has yet.
 func (c *code) judgeDHCP() {
 	c.do(asm.JNE.Imm(asm.R1, protoUDP, "ipv4-transport"))
-	c.need(4)
+	c.fetch(4)
 	c.half(asm.R1, 2)
 	c.do(
 		asm.JNE.Imm(asm.R1, be16(portBOOTPC), "ipv4-transport"),
@@ -114,7 +114,7 @@ func (c *code) judgeIPv6() {
 		asm.Mov.Reg(asm.R9, asm.R0),
 	)
 	c.byte(asm.R1, ip+6)
-	c.skip(ip + 40)
+	c.start(ip + 40)
 	for i := range maxExtensions + 1 {
 		c.nextHeader(fmt.Sprintf("ipv6-%d", i))
 	}
@@ -130,7 +130,7 @@ func (c *code) nextHeader(name string) {
 		asm.JEq.Imm(asm.R1, protoUDP, "port"),
 		asm.JEq.Imm(asm.R1, protoICMPv6, "icmpv6"),
 	)
-	c.need(8) // R1 is spoiled
+	c.fetch(8) // R1 is spoiled
 	c.do(
 		asm.LoadMem(asm.R1, asm.RFP, atProto, asm.Word),
 		asm.JEq.Imm(asm.R1, extFragment, name+"-fragment"),
@@ -155,5 +155,5 @@ func (c *code) nextHeader(name string) {
 	)
 	c.label(name + "-next")
 	c.byte(asm.R1, 0)
-	c.skipBy(asm.R2)
+	c.skip(asm.R2)
 }

@@ -17,16 +17,21 @@ import (
 // what a verdict does: as an XDP program, which gives frames that are ours to a
 // socket and passes the rest, and as the filter of the packet socket for copies.
 //
-// A cursor points to the header that is being looked at. need asks for some bytes
-// there, and after that field loads one of them; skip moves on. Where a frame ends too
-// early it is the kernel's. The registers:
+// need makes the first bytes of the frame readable, as many as Ethernet and IP always
+// have. Behind them, where headers have no fixed place, a cursor walks from one
+// to the next, and fetch makes some bytes at the cursor readable. Field loads are
+// relative to what was made readable last. Where a frame ends too early it is the
+// kernel's. The registers:
 //
 //	R6  the context
-//	R7  where the needed bytes are: in the frame (XDP), or copied to the stack
-//	R8  the end of the frame (XDP), or the cursor as an offset (packet socket)
+//	R7  where the readable bytes are: in the frame, or copied to the stack
+//	R8  the cursor, an offset; before that, at the XDP hook, the end of the frame
 //	R9  the verdict of the table of hosts on the frame's destination
 //
 // R0 to R5 are for the moment: a call of the kernel spoils them.
+//
+// The cursor is an offset, and fetch a call, because the kernel lets nobody without
+// CAP_PERFMON add a number that it does not know to a pointer into a frame.
 type code struct {
 	asm.Instructions
 	hook
@@ -38,10 +43,9 @@ type code struct {
 // hook is where in the kernel the program runs.
 type hook interface {
 	begin(*code)
-	need(c *code, n int32)          // makes n bytes at the cursor readable
-	skip(c *code, n int32)          // moves the cursor
-	skipBy(c *code, r asm.Register) // the same by the number in r
-	end(*code)                      // the labels ours, both and kernels
+	need(c *code, n int32)   // makes the first n bytes of the frame readable
+	loader() asm.BuiltinFunc // of the kernel: context, offset, buffer, length
+	end(*code)               // the labels ours, both and kernels
 }
 
 // maps are the tables that the program looks up.
@@ -54,7 +58,7 @@ const (
 	atKey     = -16       // a key16
 	atPort    = atKey - 4 // a portKey
 	atProto   = -24       // the transport protocol, or the next header; 4 bytes
-	atWindow  = -90       // the needed bytes (packet socket); IP headers are aligned
+	atWindow  = -90       // the bytes that were copied; IP headers are aligned
 	windowLen = 64
 )
 
@@ -125,12 +129,35 @@ func (c *code) fresh(name string) string {
 	return fmt.Sprintf("%s-%d", name, c.unique)
 }
 
-func (c *code) need(n int32)          { c.hook.need(c, n) }
-func (c *code) skip(n int32)          { c.hook.skip(c, n) }
-func (c *code) skipBy(r asm.Register) { c.hook.skipBy(c, r) }
+func (c *code) need(n int32) { c.hook.need(c, n) }
 
-// byte, half and word load a field at an offset from the cursor, in network order
-// as it lies there.
+// start sets the cursor to a fixed offset, and skip moves it by a register.
+func (c *code) start(at int32)      { c.do(asm.Mov.Imm(asm.R8, at)) }
+func (c *code) skip(r asm.Register) { c.do(asm.Add.Reg(asm.R8, r)) }
+
+// fetch makes n bytes at the cursor readable.
+func (c *code) fetch(n int32) { c.copyOut(asm.Mov.Reg(asm.R2, asm.R8), n) }
+
+// copyOut copies n bytes to the stack, from the offset that an instruction leaves
+// in R2.
+func (c *code) copyOut(from asm.Instruction, n int32) {
+	if n > windowLen {
+		panic("afxdp: a header longer than the window")
+	}
+	c.do(
+		from,
+		asm.Mov.Reg(asm.R7, asm.RFP),
+		asm.Add.Imm(asm.R7, atWindow),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Reg(asm.R3, asm.R7),
+		asm.Mov.Imm(asm.R4, n),
+		c.loader().Call(),
+		asm.JNE.Imm(asm.R0, 0, goKernels),
+	)
+}
+
+// byte, half and word load a field of the readable bytes, in network order as it lies
+// there.
 func (c *code) byte(r asm.Register, at int16) { c.do(asm.LoadMem(r, asm.R7, at, asm.Byte)) }
 func (c *code) half(r asm.Register, at int16) { c.do(asm.LoadMem(r, asm.R7, at, asm.Half)) }
 func (c *code) word(r asm.Register, at int16) { c.do(asm.LoadMem(r, asm.R7, at, asm.Word)) }

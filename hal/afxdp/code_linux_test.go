@@ -165,3 +165,41 @@ func mutate(rnd *rand.Rand, frame []byte) []byte {
 	}
 	return f
 }
+
+// BenchmarkProgram is how long the program runs, as the kernel measures it: for our
+// frames, for the kernel's, and for a program that looks at nothing.
+func BenchmarkProgram(b *testing.B) {
+	testenv.Need(b, "afxdp", probe())
+	m, err := newMaps(1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.close()
+	if err := m.fill(newTables(byAddress), filter{}.tables(mine)); err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		kind
+		frame []byte
+	}{
+		{"nothing", everything, verdicts[0].frame},
+		{"IPv4 to us", byAddress, ether(kernelMAC, typeIPv4, ip4("10.0.0.2", protoTCP, ports(22)...)...)},
+		{"IPv4 to the kernel", byAddress, ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoTCP, ports(22)...)...)},
+		{"UDP to the kernel", byAddress, ether(kernelMAC, typeIPv4, ip4("10.0.0.1", protoUDP, ports(22)...)...)},
+		{"IPv6 to us", byAddress, ether(kernelMAC, typeIPv6, ip6("fd00::1:2", protoTCP, ports(22)...)...)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p, err := loadXDP(c.kind, m, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			_, each, err := p.Benchmark(c.frame, b.N, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(each.Nanoseconds()), "ns/op")
+		})
+	}
+}

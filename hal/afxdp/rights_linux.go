@@ -89,7 +89,7 @@ func probe() error {
 	defer m.close()
 	xdp, err := loadXDP(byAddress, m, 0)
 	if err != nil {
-		return fmt.Errorf("this kernel does not take the filter (Linux 5.10 or later is needed): %w", denied(err))
+		return fmt.Errorf("this kernel does not take the filter (Linux 5.18 or later is needed): %w", denied(err))
 	}
 	return xdp.Close()
 }

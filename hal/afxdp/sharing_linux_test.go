@@ -366,3 +366,24 @@ func TestAddressesThatDoNotFit(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueWithoutSocket: what arrives in a queue that is not ours comes to us all
+// the same, by the kernel.
+func TestQueueWithoutSocket(t *testing.T) {
+	c := variant{queues: 4}.cable(t)
+	dev := c.open(t, "?queues=1")
+	if err := hal.SetLocal(dev, mine); err != nil {
+		t.Fatal(err)
+	}
+	in, far := receive(t, dev), c.far.Far(t, "eth0")
+	const flows = 64 // by which the cable chooses a queue
+	for n := range flows {
+		port := ports(uint16(1000 + n))
+		if err := far.Send(tagged(ether(dev.Info().MAC, typeIPv4, ip4("10.0.0.2", protoUDP, port...)...), n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range flows {
+		in.await(t, fmt.Sprint("flow ", n), func(f []byte) bool { got, ok := tagOf(f); return ok && got == n })
+	}
+}
