@@ -182,7 +182,7 @@ func (d *device) mode() string {
 func (d *device) linkNow() hal.Link {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.link.gone.Load() || d.link.down.Load() || !d.link.carrier.Load() {
+	if d.closed || d.link.gone.Load() || d.link.down.Load() {
 		return hal.LinkDown
 	}
 	return hal.LinkUp

@@ -79,38 +79,73 @@ func goneError(t *testing.T, call string, err error) {
 	}
 }
 
-// An interface that is down loses what is sent, counted, and carries on when it
-// is up again; the sleeper hears of it.
+// An interface that is down, or has no carrier, loses what is sent, counted, and
+// carries on when it is up again; the sleeper hears of it.
 func TestInterfaceDown(t *testing.T) {
+	for name, set := range map[string]func(c cable, how string){
+		"interface": func(c cable, how string) { c.near.Run("ip", "link", "set", "veth0", how) },
+		"carrier":   func(c cable, how string) { c.far.Run("ip", "link", "set", "eth0", how) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := variant{}.cable(t)
+			dev := c.open(t, "?filter=all")
+			rx, tx := halves(t, dev)
+			far := c.far.Far(t, "eth0")
+			linkIs(t, dev, hal.LinkUp)
+			set(c, "down")
+			linkIs(t, dev, hal.LinkDown)
+			for range 10 {
+				if !send(t, tx, broadcast(60)) {
+					t.Fatal("a device that is down does not take a packet")
+				}
+			}
+			if got := hal.StatsOf(dev).Drops["tx-link-down"]; got != 10 {
+				t.Errorf("%d packets are counted as lost, want 10", got)
+			}
+			if _, err := rx.Rx(make([]hal.Frame, 32)); err != nil { // what came before it may be there
+				t.Errorf("Rx of an interface that is down: %v", err)
+			}
+			set(c, "up")
+			linkIs(t, dev, hal.LinkUp)
+			eventually(t, "a packet arrives", func() bool {
+				send(t, tx, broadcast(60))
+				_, err := far.Recv(time.Millisecond)
+				return err == nil
+			})
+		})
+	}
+}
+
+func linkIs(t *testing.T, dev hal.Device, want hal.Link) {
+	t.Helper()
+	eventually(t, fmt.Sprint("the link is ", want), func() bool { return dev.Info().Link == want })
+}
+
+// What the kernel drops while it is being sent is counted, one packet at a time
+// with a recess between, and does not come to rest in the ring.
+func TestKernelDropsWhatIsSent(t *testing.T) {
 	c := variant{}.cable(t)
 	dev := c.open(t, "?filter=all")
-	rx, tx := halves(t, dev)
-	far := c.far.Far(t, "eth0")
-	until := func(want hal.Link) {
-		t.Helper()
-		eventually(t, fmt.Sprint("the link is ", want), func() bool { return dev.Info().Link == want })
+	_, tx := halves(t, dev)
+	c.far.Run("ip", "link", "set", "eth0", "down")
+	linkIs(t, dev, hal.LinkDown)
+	d := dev.(*device)
+	d.link.down.Store(false) // as it is for a moment, until the kernel says so
+	const n = 5
+	for range n {
+		fill(t, tx, broadcast(60))
 	}
-	until(hal.LinkUp)
-	c.near.Run("ip", "link", "set", "veth0", "down")
-	until(hal.LinkDown)
-	for range 10 {
-		if !send(t, tx, broadcast(60)) {
-			t.Fatal("a device that is down does not take a packet")
+	eventually(t, "the ring is empty", func() bool {
+		if err := tx.Flush(); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got := hal.StatsOf(dev).Drops["tx-link-down"]; got != 10 {
-		t.Errorf("%d packets are counted as lost, want 10", got)
-	}
-	if n, err := rx.Rx(make([]hal.Frame, 32)); n != 0 || err != nil {
-		t.Errorf("Rx of an interface that is down = %d, %v", n, err)
-	}
-	c.near.Run("ip", "link", "set", "veth0", "up")
-	until(hal.LinkUp)
-	eventually(t, "a packet arrives", func() bool {
-		send(t, tx, broadcast(60))
-		_, err := far.Recv(time.Millisecond)
-		return err == nil
+		_, waits := tx.(hal.Pending).Pending()
+		return !waits
 	})
+	q := &d.queues[0].tx
+	if got := hal.StatsOf(dev).Drops["tx-busy"]; got != n || len(q.pool.free) != q.layout.tx {
+		t.Errorf("%d of %d packets are counted as lost, and %d of %d chunks are back", got, n, len(q.pool.free), q.layout.tx)
+	}
 }
 
 // What is in the ring when the interface goes down is sent when it is up again,
@@ -123,7 +158,7 @@ func TestRingSurvivesDown(t *testing.T) {
 	s := sleeper(t, dev)
 	fill(t, tx, broadcast(99)) // and no doorbell
 	c.near.Run("ip", "link", "set", "veth0", "down")
-	eventually(t, "the link is down", func() bool { return dev.Info().Link == hal.LinkDown })
+	linkIs(t, dev, hal.LinkDown)
 	if err := tx.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,8 @@ import (
 // about it. Its sockets do not tell: when it is deleted they are cut off, and
 // whoever sleeps on one sleeps on.
 type linkState struct {
-	gone    atomic.Bool // deleted, or moved to another namespace: for good
-	down    atomic.Bool // switched off
-	carrier atomic.Bool
+	gone atomic.Bool // deleted, or moved to another namespace: for good
+	down atomic.Bool // switched off, or without carrier: the kernel drops what is sent
 
 	index int
 	file  *os.File      // a netlink socket in the interface's namespace
@@ -121,9 +120,9 @@ func (l *linkState) heed(m *syscall.NetlinkMessage) (news bool) {
 	if m.Header.Type == unix.RTM_DELLINK {
 		return !l.gone.Swap(true)
 	}
-	down, carrier := info.Flags&unix.IFF_UP == 0, info.Flags&unix.IFF_RUNNING != 0
+	const up = unix.IFF_UP | unix.IFF_LOWER_UP
+	down := info.Flags&up != up
 	news = !l.known
 	l.known = true
-	news = l.down.Swap(down) != down || news
-	return l.carrier.Swap(carrier) != carrier || news
+	return l.down.Swap(down) != down || news
 }

@@ -1,6 +1,7 @@
 package afxdp
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,12 @@ func slowCable(t *testing.T) (cable, string) {
 		{"bridge", "fdb", "add", "02:00:00:00:00:09", "dev", "line0", "master", "static"},
 	} {
 		c.far.Run(cmd[0], cmd[1:]...)
+	}
+	// A bridge forwards a moment after its ports are up.
+	for _, port := range []string{"eth0", "line0"} {
+		eventually(t, "the bridge forwards", func() bool {
+			return strings.Contains(c.far.Run("bridge", "link", "show", "dev", port), "state forwarding")
+		})
 	}
 	return c, "line1"
 }

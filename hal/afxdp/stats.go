@@ -30,7 +30,7 @@ var reasonNames = [reasons]string{
 	txTooLong:       "tx-too-long",       // longer than the MTU
 	txOffload:       "tx-offload",        // needs an offload that is not in Info.TxOffloads, or contradicts itself
 	txBusy:          "tx-busy",           // the interface's queue was full, and the kernel dropped it
-	txLinkDown:      "tx-link-down",      // the interface is down
+	txLinkDown:      "tx-link-down",      // the interface is down, or has no carrier
 	txBadCompletion: "tx-bad-completion", // the kernel gave back what it did not have
 }
 

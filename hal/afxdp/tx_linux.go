@@ -88,8 +88,8 @@ func (q *txQueue) reap() {
 	q.done.publish()
 }
 
-// Tx implements [hal.TxQueue]. An interface that is down loses what is sent, as
-// a pulled cable would; that is counted and no error.
+// Tx implements [hal.TxQueue]. An interface that is down, or whose cable is pulled,
+// loses what is sent; that is counted and no error.
 func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 	fd := q.half.Lock()
 	defer q.half.Unlock()
