@@ -63,12 +63,11 @@ func driverOf(link netlink.Link) string {
 // maxPacket is the longest packet, its Ethernet header included.
 func (i *iface) maxPacket() int { return hal.EthernetHeaderLen + i.mtu }
 
-// What fits into one buffer of an AF_XDP socket: the kernel keeps the first bytes of
-// 2048 for itself (XDP_PACKET_HEADROOM).
-const pieceLen = 2048 - 256
-
 // onePiece reports whether every packet fits into one buffer.
-func (i *iface) onePiece() bool { return i.maxPacket() <= pieceLen }
+func (i *iface) onePiece() bool {
+	l := newLayout(0, i.mtu, 0)
+	return l.rxChain == 1
+}
 
 // gone returns an error if the interface does not exist any more.
 func (i *iface) gone() error {

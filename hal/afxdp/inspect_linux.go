@@ -62,7 +62,7 @@ func (i *iface) findings(c Config) []finding {
 		i.findMTU(),
 		i.findAddresses(),
 		findCapabilities(),
-		findMemory(),
+		i.findMemory(c),
 	}
 }
 
@@ -166,8 +166,8 @@ func (i *iface) findMTU() finding {
 	switch {
 	case i.mtu > maxMTU:
 		f.err = fmt.Errorf("interface %s has MTU %d, and at most %d is supported (ip link set dev %s mtu 9000): %w", i.name, i.mtu, maxMTU, i.name, unix.EMSGSIZE)
-	case !i.onePiece() && i.xdp.lacks(xdpManyParts) && i.xdp.has(xdpNative):
-		f.value += fmt.Sprintf(", in pieces; natively only up to %d", pieceLen-hal.EthernetHeaderLen)
+	case !i.onePiece() && i.xdp.has(xdpNative) && i.xdp.lacks(xdpManyParts):
+		f.value += ", in pieces, which its driver may not do natively"
 	case !i.onePiece():
 		f.value += ", in pieces"
 	}
