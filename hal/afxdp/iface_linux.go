@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -77,7 +78,8 @@ func (i *iface) gone() error {
 	return nil
 }
 
-// defaultRoute returns a default route over the interface, of any table, or "".
+// defaultRoute returns a default route over the interface, or over the bridge or bond
+// that it is a part of, of any table, or "".
 func (i *iface) defaultRoute() (string, error) {
 	routes, err := i.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
@@ -103,12 +105,11 @@ func (i *iface) isDefault(r netlink.Route) bool {
 			return false
 		}
 	}
+	hops := []int{r.LinkIndex}
 	for _, hop := range r.MultiPath {
-		if hop.LinkIndex == i.index {
-			return true
-		}
+		hops = append(hops, hop.LinkIndex)
 	}
-	return r.LinkIndex == i.index
+	return slices.Contains(hops, i.index) || i.link.MasterIndex > 0 && slices.Contains(hops, i.link.MasterIndex)
 }
 
 // kernelHas returns the addresses of the namespace: those of all interfaces, since
