@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -164,5 +165,66 @@ func TestNoAllocation(t *testing.T) {
 		rx.Release(fs[:n])
 	}); got > 0 || received < 256 {
 		t.Errorf("receiving allocates %v times in a burst; %d of 256 packets arrived", got, received)
+	}
+}
+
+// Frames that are on loan when the device is closed stay readable, and when the
+// last of them comes back their addresses are free.
+func TestLoansOutliveDevice(t *testing.T) {
+	c := variant{}.cable(t)
+	dev := c.open(t, "?filter=all&frames=256")
+	rx, tx := halves(t, dev)
+	far := c.far.Far(t, "eth0")
+	if err := far.Send(broadcast(60)); err != nil {
+		t.Fatal(err)
+	}
+	in, out := make([]hal.Frame, 32), make([]hal.Frame, 1)
+	n := 0
+	eventually(t, "a packet arrives", func() (ok bool) {
+		var err error
+		if n, err = rx.Rx(in); err != nil {
+			t.Fatal(err)
+		}
+		return n > 0
+	})
+	if k, err := tx.Alloc(out, 60); k != 1 || err != nil {
+		t.Fatal(k, err)
+	}
+	if err := dev.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mem := dev.(*device).mem
+	for _, f := range append(in[:n:n], out...) {
+		for i := range f.Data {
+			f.Data[i]++ // it would be a fault
+		}
+	}
+	tx.Release(out)
+	tx.Release(out)
+	if mem.mem == nil {
+		t.Fatal("memory is unmapped while a frame is on loan")
+	}
+	for i := range in[:n] {
+		rx.Release(in[i : i+1])
+	}
+	if mem.mem != nil {
+		t.Error("memory stays mapped when no frame is on loan any more")
+	}
+}
+
+// How arrivals are noticed is said to the sleeper by the receive half.
+func TestModeration(t *testing.T) {
+	c := variant{}.cable(t)
+	for keys, want := range map[string]time.Duration{
+		"?wait=poll": 0, "?wait=busy-poll": 0, "?wait=coalesce": defaultDelay, "?wait=coalesce:200us": 200 * time.Microsecond, "?wait=spin": -1,
+	} {
+		dev := c.open(t, keys)
+		rx, _ := halves(t, dev)
+		if m, ok := hal.As[hal.Moderated](rx); !ok || m.Moderation() != want {
+			t.Errorf("%s: %v, want %v", keys, m.Moderation(), want)
+		}
+		if err := dev.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package afxdp
 
 import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
@@ -53,8 +57,12 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 func (q *rxQueue) copied(fs []hal.Frame) (int, error) {
 	n, err := q.side.rx(fs)
 	q.passed(n, hal.PacketLen(fs[:n]))
-	if n > 0 {
+	switch {
+	case n > 0:
 		return n, nil // an error comes again
+	case errors.Is(err, unix.ENODEV):
+		q.link.gone.Store(true)
+		return 0, q.errGone()
 	}
 	return 0, err
 }
