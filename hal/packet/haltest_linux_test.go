@@ -1,0 +1,36 @@
+package packet
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/ringtail-net/ringtail/hal/haltest"
+	"github.com/ringtail-net/ringtail/internal/netlab"
+)
+
+func TestDevice(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec string
+		port netlab.Port
+	}{
+		"default": {"packet:%s", netlab.Port{}},
+		"ring":    {"packet:%s?ring=on", netlab.Port{}},
+		"queues":  {"packet:%s?queues=2", netlab.Port{Queues: 2}},
+		"jumbo":   {"packet:%s?mtu=9000", netlab.Port{MTU: 9000}},
+		"all":     {"packet:%s?ring&queues=2&mac=02:00:00:00:07:07", netlab.Port{MTU: 9000}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lab, ours, theirs := hosts(t)
+			made := 0
+			haltest.Run(t, func(t *testing.T) haltest.Link {
+				ifname := fmt.Sprintf("veth%d", made)
+				made++
+				near, far := c.port, c.port
+				near.NS, near.Name = ours, ifname
+				far.NS, far.Name = theirs, ifname
+				lab.Veth(near, far)
+				return haltest.Link{Dev: openIn(t, ours, fmt.Sprintf(c.spec, ifname)), Far: theirs.Far(t, ifname)}
+			})
+		})
+	}
+}

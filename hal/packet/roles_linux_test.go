@@ -1,0 +1,5 @@
+package packet
+
+const roleVar = "RINGTAIL_PACKET_TEST_ROLE"
+
+func asNobody(string) int { return 2 }
