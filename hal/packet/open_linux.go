@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -167,7 +168,7 @@ func (o *opening) receiver(fd int) (receiver, error) {
 	// The filter does that too; this is cheaper, where the kernel has it (4.20).
 	_ = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
 	if o.Ring {
-		q, err := newRing(o.wire, fd)
+		q, err := newRing(o.wire, fd, cmp.Or(o.blockSize, longBlock))
 		if err != nil {
 			return nil, err
 		}

@@ -106,6 +106,8 @@ type Config struct {
 	// ip-netns(8), or a path such as /proc/4711/ns/net. Empty: that of the
 	// calling thread.
 	NetNS string
+
+	blockSize int // of the ring, in bytes; 0: long enough for every packet
 }
 
 // Open opens a device. Errors are one line that names what would help; they wrap

@@ -13,7 +13,7 @@ import (
 // another block. A block has room for the longest super-frame with all headers, or
 // for some 80 packets of 1500 bytes, or 700 short ones.
 const (
-	blockSize   = 128 << 10
+	longBlock   = 128 << 10
 	ringBlocks  = superLoans
 	ringTimeout = 1 // ms after its first packet that a block is handed over, full or not
 )
@@ -24,6 +24,7 @@ const (
 type ringRx struct {
 	half
 	mem    []byte
+	size   int    // of a block
 	turn   int    // the block to be read next, or being read
 	open   bool   // it is being read: place holds
 	place  cursor // in it
@@ -43,30 +44,35 @@ type ringRx struct {
 
 // newRing makes a socket's ring and the receiving half that reads it. The socket
 // is not bound yet, so nothing is received in between.
-func newRing(w *wire, fd int) (*ringRx, error) {
+func newRing(w *wire, fd, size int) (*ringRx, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return nil, fmt.Errorf("the kernel has no TPACKET_V3 (Linux 3.2 has; leave out ring=on): %w: %w", hal.ErrNotSupported, err)
 	}
 	req := unix.TpacketReq3{
-		Block_size: blockSize, Block_nr: ringBlocks,
-		Frame_size: 2048, Frame_nr: blockSize / 2048 * ringBlocks, // the kernel wants them to agree, and uses neither
+		Block_size: uint32(size), Block_nr: ringBlocks,
+		Frame_size: 2048, Frame_nr: uint32(size) / 2048 * ringBlocks, // the kernel wants them to agree, and uses neither
 		Retire_blk_tov: ringTimeout,
 	}
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
-		return nil, fmt.Errorf("a ring of %d MiB (fewer queues take less, ring=off takes none): %w", ringBlocks*blockSize>>20, err)
+		return nil, fmt.Errorf("a ring of %d MiB (fewer queues take less, ring=off takes none): %w", ringBlocks*size>>20, err)
 	}
-	mem, err := mapRing(fd, ringBlocks*blockSize)
+	mem, err := mapRing(fd, ringBlocks*size)
 	if err != nil {
 		return nil, fmt.Errorf("mapping the ring: %w", err)
 	}
-	q := &ringRx{half: half{wire: w}, mem: mem, free: make([]int, 0, superLoans)}
+	return overRing(w, mem), nil
+}
+
+// overRing makes the receiving half that reads a ring.
+func overRing(w *wire, mem []byte) *ringRx {
+	q := &ringRx{half: half{wire: w}, mem: mem, size: len(mem) / ringBlocks, free: make([]int, 0, superLoans)}
 	for i := range superLoans {
 		q.free = append(q.free, i)
 	}
-	return q, nil
+	return q
 }
 
-func (q *ringRx) block(i int) block { return q.mem[i*blockSize : (i+1)*blockSize : (i+1)*blockSize] }
+func (q *ringRx) block(i int) block { return q.mem[i*q.size : (i+1)*q.size : (i+1)*q.size] }
 
 // Rx implements [hal.RxQueue].
 func (q *ringRx) Rx(fs []hal.Frame) (int, error) {
