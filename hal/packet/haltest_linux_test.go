@@ -6,19 +6,26 @@ import (
 
 	"github.com/ringtail-net/ringtail/hal/haltest"
 	"github.com/ringtail-net/ringtail/internal/netlab"
+	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
 func TestDevice(t *testing.T) {
-	for name, c := range map[string]struct {
+	type setup struct {
 		spec string
 		port netlab.Port
-	}{
+	}
+	setups := map[string]setup{
 		"default": {"packet:%s", netlab.Port{}},
 		"ring":    {"packet:%s?ring=on", netlab.Port{}},
 		"queues":  {"packet:%s?queues=2", netlab.Port{Queues: 2}},
 		"jumbo":   {"packet:%s?mtu=9000", netlab.Port{MTU: 9000}},
-		"all":     {"packet:%s?ring&queues=2&mac=02:00:00:00:07:07", netlab.Port{MTU: 9000}},
-	} {
+	}
+	if testenv.Long() {
+		setups["all"] = setup{"packet:%s?ring&queues=2&mac=02:00:00:00:07:07", netlab.Port{MTU: 9000}}
+		setups["longest"] = setup{"packet:%s", netlab.Port{MTU: 65535}}
+		setups["short"] = setup{"packet:%s?ring", netlab.Port{MTU: 1280}}
+	}
+	for name, c := range setups {
 		t.Run(name, func(t *testing.T) {
 			lab, ours, theirs := hosts(t)
 			made := 0
