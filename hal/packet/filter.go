@@ -72,6 +72,9 @@ const keepAll = 0xffffffff
 // kernel allows 4096. With more addresses all that comes to our MAC is received.
 const mostAddrs = 400
 
+// mostMACs bounds how many stations we can be: the filter names each.
+const mostMACs = 64
+
 // A program is built from front to back. Every comparison jumps over what follows
 // it at once, so that no distance can grow beyond what an instruction can say.
 type program []instruction

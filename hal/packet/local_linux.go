@@ -11,9 +11,6 @@ import (
 	"github.com/ringtail-net/ringtail/hal"
 )
 
-// mostMACs bounds how many stations we can be: the filter names each.
-const mostMACs = 64
-
 // SetLocal implements [hal.Steerer]: it replaces the filter of every socket, one
 // after the other, and has the interface receive for our groups. On an error
 // what was ours before still is. An address of the kernel's is refused, and
