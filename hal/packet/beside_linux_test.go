@@ -231,8 +231,9 @@ func TestGroupMembership(t *testing.T) {
 func TestRefusedLocal(t *testing.T) {
 	ours, _ := cable(t)
 	ours.Run("ip", "address", "add", "10.99.0.1/32", "dev", "lo")
+	ours.Run("ip", "address", "add", "fe80::1/64", "dev", "lo") // of another link
 	dev := openIn(t, ours, "packet:veth0")
-	if err := hal.SetLocal(dev, hal.Local{Addrs: []netip.Addr{four}}); err != nil {
+	if err := hal.SetLocal(dev, hal.Local{Addrs: []netip.Addr{four, netip.MustParseAddr("fe80::1")}}); err != nil {
 		t.Fatal(err)
 	}
 	for text, c := range map[string]struct {

@@ -296,6 +296,31 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
+// TestMTUChanges behind the device's back: what is too long for the wire is counted,
+// what is longer than before is received.
+func TestMTUChanges(t *testing.T) {
+	ours, theirs := cable(t)
+	dev := openIn(t, ours, "packet:veth0")
+	_, tx := halves(t, dev)
+	ours.Run("ip", "link", "set", "veth0", "mtu", "1300")
+	f := alloc(t, tx, 1400)
+	copy(f.Data, experiment(hal.Broadcast, 1400))
+	if n, err := tx.Tx([]hal.Frame{f}); n != 1 || err != nil {
+		t.Errorf("Tx = %d, %v", n, err)
+	}
+	if d := hal.StatsOf(dev).Drops["tx-too-long"]; d != 1 {
+		t.Errorf("%d packets counted as too long, want 1", d)
+	}
+	ours.Run("ip", "link", "set", "veth0", "mtu", "4000")
+	theirs.Run("ip", "link", "set", "veth0", "mtu", "4000")
+	if err := theirs.Far(t, "veth0").Send(experiment(dev.Info().MAC, 3999)); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, dev, 1); len(got[0]) != 1+3999 {
+		t.Errorf("received %d bytes", len(got[0])-1)
+	}
+}
+
 // TestBackPressure holds back what is sent: nothing is lost, and whoever waits for
 // room is told when there is some.
 func TestBackPressure(t *testing.T) {

@@ -41,15 +41,15 @@ func (d *device) checkAddrs(addrs []netip.Addr) error {
 		return nil
 	}
 	for _, a := range list {
-		ip, ok := netip.AddrFromSlice(a.IP)
-		if !ok || !slices.Contains(addrs, ip.Unmap()) {
-			continue
+		ip, _ := netip.AddrFromSlice(a.IP)
+		if ip = ip.Unmap(); !slices.Contains(addrs, ip) || ip.Is6() && ip.IsLinkLocalUnicast() && a.LinkIndex != d.index {
+			continue // not ours, or the same one on another link
 		}
 		name := fmt.Sprintf("interface %d", a.LinkIndex)
 		if link, err := d.nl.LinkByIndex(a.LinkIndex); err == nil {
 			name = link.Attrs().Name
 		}
-		return fmt.Errorf("packet: %v is the kernel's own address, on %s: both would answer, and the kernel would reset our connections: take another address of that network: %w", ip.Unmap(), name, unix.EADDRINUSE)
+		return fmt.Errorf("packet: %v is the kernel's own address, on %s: both would answer, and the kernel would reset our connections: take another address of that network: %w", ip, name, unix.EADDRINUSE)
 	}
 	return nil
 }
