@@ -99,7 +99,7 @@ Exit codes: 0 all went well, 1 something failed, 2 bad usage or bad input.`,
 	root.SetIn(con.in)
 	root.SetOut(con.out)
 	root.SetErr(con.err)
-	root.AddCommand(newDemo(con), newServe(con), newProxy(con), newPing(con), newNC(con), newDrivers(con), newVersion(con))
+	root.AddCommand(newDemo(con), newServe(con), newProxy(con), newPing(con), newNC(con), newDrivers(con), newBench(con), newVersion(con))
 	for _, c := range root.Commands() {
 		addOptionSources(c, con)
 	}

@@ -67,6 +67,13 @@ func TestBadInput(t *testing.T) {
 		{"proxy --socks 1080 --json --pcap -" + host, "--pcap -"},
 		{"proxy --publish 80=127.0.0.1:1 --publish 80=127.0.0.1:2" + host, "publish tcp/:80=127.0.0.1:2"},
 		{"drivers nope", "unknown driver \"nope\""},
+		{"bench raw", "--hal is missing"},
+		{"bench rwa", "rwa"},
+		{"bench raw --hal nope:", "unknown driver \"nope\"; known: loopback"},
+		{"bench raw --hal loopback: --rounds 0", "--rounds 0"},
+		{"bench raw --hal loopback: --time 1us", "--time 1µs"},
+		{"bench raw --hal loopback: --size 63", "--size 63"},
+		{"bench raw --hal loopback: --peer-netns x", "--peer-netns without --peer"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			got := runLine(test.args)

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
 // Most tests run beside each other: they wait for a link, for duplicate address
@@ -58,54 +60,80 @@ func (s *server) transfer(url string, path, sum string, n int) {
 	}
 }
 
-// eachFace runs a test against a server of either face.
-func eachFace(t *testing.T, f func(t *testing.T, face string)) {
-	for _, face := range bothFaces {
-		t.Run(face, func(t *testing.T) {
-			t.Parallel()
-			f(t, face)
-		})
+// eachServer runs a test against servers of both faces on a TAP, and of one face
+// on every other wire, all at the same time.
+func eachServer(t *testing.T, f func(t *testing.T, w wire, face string)) {
+	for i, w := range wires {
+		for j, face := range bothFaces {
+			if w != tapWire && i%2 != j {
+				continue
+			}
+			t.Run(w.String()+" "+face, func(t *testing.T) {
+				t.Parallel()
+				w.needs(t)
+				f(t, w, face)
+			})
+		}
 	}
 }
 
+// TestTransfers is not parallel: it needs the processors.
 func TestTransfers(t *testing.T) {
-	needs(t)
-	const size = 100_000_000
-	path, sum := randomFile(t, size)
-	for _, face := range bothFaces {
-		t.Run(face, func(t *testing.T) {
-			s := serve(t, "--face", face)
-			for _, url := range urls {
-				if got := s.sh("curl -gsS " + url + "/"); got != "Hello, world\n" {
-					t.Errorf("GET %s/: %q", url, got)
+	needs(t, "ethtool")
+	for _, w := range wires {
+		size := 100_000_000
+		if w != tapWire && !testenv.Long() {
+			size = 20_000_000
+		}
+		path, sum := randomFile(t, size)
+		for _, face := range bothFaces {
+			t.Run(w.String()+" "+face, func(t *testing.T) {
+				w.needs(t)
+				s := w.lab(t)
+				if w != tapWire {
+					offloadsOn(t, s.ns, "veth1")
 				}
-				s.transfer(url, path, sum, size)
-			}
-		})
+				s.run(nil, "serve", append(ours, "--face", face)...)
+				for _, url := range urls {
+					if got := s.sh("curl -gsS " + url + "/"); got != "Hello, world\n" {
+						t.Errorf("GET %s/: %q", url, got)
+					}
+					s.transfer(url, path, sum, size)
+				}
+			})
+		}
 	}
 }
 
 func TestTransfersOverABadLink(t *testing.T) {
 	t.Parallel()
 	needs(t)
-	const size = 10_000_000
-	path, sum := randomFile(t, size)
-	for _, face := range bothFaces {
-		for _, url := range urls {
-			t.Run(face+" "+url, func(t *testing.T) {
-				t.Parallel()
-				s := serve(t, "--face", face, "--seed", "7", "--faults", "drop=2%,delay=2ms,reorder=2%,dup=1%,corrupt=1%")
-				s.transfer(url, path, sum, size)
-			})
+	for i, w := range wires {
+		size := 10_000_000
+		if w != tapWire {
+			size = 1_000_000
+		}
+		path, sum := randomFile(t, size)
+		for j, face := range bothFaces {
+			for k, url := range urls {
+				if w != tapWire && (i%2 != j || i/2%2 != k) {
+					continue
+				}
+				t.Run(w.String()+" "+face+" "+url, func(t *testing.T) {
+					t.Parallel()
+					w.needs(t)
+					s := w.serve(t, "--face", face, "--seed", "7", "--faults", "drop=2%,delay=2ms,reorder=2%,dup=1%,corrupt=1%")
+					s.transfer(url, path, sum, size)
+				})
+			}
 		}
 	}
 }
 
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
-	needs(t)
-	eachFace(t, func(t *testing.T, face string) {
-		s := serve(t, "--face", face)
+	eachServer(t, func(t *testing.T, w wire, face string) {
+		s := w.serve(t, "--face", face)
 		out := s.sh("for i in $(seq 64); do curl -sSf http://10.77.0.2/bytes/200000 | wc -c & done; wait")
 		if got := strings.Count(out, "200000\n"); got != 64 {
 			t.Errorf("%d of 64 transfers are whole:\n%s", got, out)
@@ -117,8 +145,8 @@ func TestHalfClose(t *testing.T) {
 	t.Parallel()
 	needs(t, "nc")
 	path, sum := randomFile(t, 3_000_000)
-	eachFace(t, func(t *testing.T, face string) {
-		s := serve(t, "--face", face)
+	eachServer(t, func(t *testing.T, w wire, face string) {
+		s := w.serve(t, "--face", face)
 		// nc closes its sending side at the end of the file, and goes on reading.
 		if got := s.sh("nc -N 10.77.0.2 7 < " + path + " | sha256sum"); !strings.HasPrefix(got, sum) {
 			t.Errorf("the echo hashes to %s", got)
@@ -153,9 +181,8 @@ func (s *server) stats() (v struct {
 
 func TestSlowAndKilledClients(t *testing.T) {
 	t.Parallel()
-	needs(t)
-	eachFace(t, func(t *testing.T, face string) {
-		s := serve(t, "--face", face)
+	eachServer(t, func(t *testing.T, w wire, face string) {
+		s := w.serve(t, "--face", face)
 		before := s.stats()
 		// A reader that takes a little and stays; another is served meanwhile.
 		slow := s.ns.Command("curl", "-sS", "--limit-rate", "50K", "-o", "/dev/null", "http://10.77.0.2/bytes/50000000")
@@ -193,22 +220,31 @@ func waitUntil(t *testing.T, what string, cond func() bool) {
 func TestPing(t *testing.T) {
 	t.Parallel()
 	needs(t, "ping")
-	s := serve(t)
-	for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
-		if out := s.sh("ping -c 3 -i 0.1 -W 5 " + args); !strings.Contains(out, " 0% packet loss") {
-			t.Errorf("ping %s:\n%s", args, out)
+	eachWire(t, wires, func(t *testing.T, w wire) {
+		s := w.serve(t)
+		for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
+			if out := s.sh("ping -c 3 -i 0.1 -W 5 " + args); !strings.Contains(out, " 0% packet loss") {
+				t.Errorf("ping %s:\n%s", args, out)
+			}
 		}
-	}
+	})
 }
 
 func TestCaptureOpensCleanInTshark(t *testing.T) {
 	t.Parallel()
 	needs(t, "tshark", "nc")
-	path := filepath.Join(t.TempDir(), "c.pcapng")
-	t.Run("serve", func(t *testing.T) {
-		s := serve(t, "--pcap", path)
-		s.sh("curl -sS http://10.77.0.2/bytes/1000000 > /dev/null; echo hello | nc -N 10.77.0.2 7")
+	eachWire(t, wires, func(t *testing.T, w wire) {
+		path := filepath.Join(t.TempDir(), "c.pcapng")
+		t.Run("serve", func(t *testing.T) {
+			s := w.serve(t, "--pcap", path)
+			s.sh("curl -sS http://10.77.0.2/bytes/1000000 > /dev/null; echo hello | nc -N 10.77.0.2 7")
+		})
+		opensClean(t, path)
 	})
+}
+
+func opensClean(t *testing.T, path string) {
+	t.Helper()
 	out, err := exec.Command("tshark", "-r", path, "-T", "fields", "-e", "frame.number", "-Y", "_ws.malformed || _ws.short").CombinedOutput()
 	if err != nil {
 		t.Fatalf("tshark: %v\n%s", err, out)
@@ -227,9 +263,8 @@ func TestCaptureOpensCleanInTshark(t *testing.T) {
 // TestIdle: a server that nobody asks uses less than a hundredth of a core.
 func TestIdle(t *testing.T) {
 	t.Parallel()
-	needs(t)
-	eachFace(t, func(t *testing.T, face string) {
-		s := serve(t, "--face", face)
+	eachServer(t, func(t *testing.T, w wire, face string) {
+		s := w.serve(t, "--face", face)
 		s.sh("curl -sS http://10.77.0.2/ >/dev/null")
 		time.Sleep(time.Second) // the connection's end
 		const span = 3 * time.Second

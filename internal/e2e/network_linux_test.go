@@ -12,10 +12,10 @@ import (
 func TestEverythingFromTheNetwork(t *testing.T) {
 	t.Parallel()
 	needs(t, "dnsmasq", "ping", "python3")
-	s := lab(t)
+	s := tapWire.lab(t)
 	s.background(s.ns.Command("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
 		"--pid-file=", "--log-facility="+filepath.Join(t.TempDir(), "log"), "--dhcp-leasefile="+filepath.Join(t.TempDir(), "leases"),
-		"--interface="+s.tap, "--bind-dynamic", // the interface comes later
+		"--interface="+s.iface, "--bind-dynamic", // the interface comes later
 		"--dhcp-range=10.77.0.100,10.77.0.150,1h", "--domain=lab.test", "--host-record=web.lab.test,10.77.0.1"))
 	s.run(nil, "proxy", "--addr", "dhcp", "--name", "guest", "--socks", "127.0.0.1:1080")
 	sum := s.web("10.77.0.1", 8080, 1<<20)

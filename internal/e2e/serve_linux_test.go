@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"time"
 
 	"github.com/ringtail-net/ringtail/internal/netlab"
-	"github.com/ringtail-net/ringtail/internal/testenv"
 )
 
 // binary is the command under test, built by TestMain.
@@ -42,39 +40,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// needs skips the test where there is no lab, or no program of a client.
-func needs(t *testing.T, programs ...string) {
-	t.Helper()
-	err := netlab.Available()
-	for _, p := range append(programs, "curl") {
-		if _, missing := exec.LookPath(p); missing != nil {
-			err = errors.Join(err, missing)
-		}
-	}
-	testenv.Need(t, "tap", err)
-}
-
-// patience is how long a test waits before it gives up: a guard, not a measure.
-const patience = 30 * time.Second
-
-// A server is a `ringtail serve` on a TAP, whose other end is the kernel's, in
-// a namespace of its own.
+// A server is a `ringtail serve` on a device whose other end is the kernel's.
 type server struct {
-	t   *testing.T
-	ns  *netlab.Namespace
-	tap string
-	cmd *exec.Cmd
-	log lines
+	t     *testing.T
+	wire  wire
+	own   *netlab.Namespace // where the server runs
+	ns    *netlab.Namespace // where its clients run
+	iface string            // the kernel's name of the device, in own
+	cmd   *exec.Cmd
+	log   lines
 }
 
 // servers tells the namespaces of this process apart.
 var servers atomic.Int64
 
-// serve starts a server at 10.77.0.2 and fd77::2 and waits until it is ready.
-// The test's end stops it as a user would, and checks that it leaves nothing.
+// serve starts a server on a TAP, at 10.77.0.2 and fd77::2, and waits until it is
+// ready. The test's end stops it as a user would, and checks that it leaves
+// nothing.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	return start(t, "serve", args...)
+	return tapWire.serve(t, args...)
 }
 
 // start is serve for any command that runs a host until it is interrupted.
@@ -86,24 +71,19 @@ func start(t *testing.T, command string, args ...string) *server {
 // startTo is start with the standard output in a file.
 func startTo(t *testing.T, out *os.File, command string, args ...string) *server {
 	t.Helper()
-	s := lab(t)
-	s.run(out, command, append([]string{"--addr", "10.77.0.2/24", "--addr", "fd77::2/64"}, args...)...)
+	s := tapWire.lab(t)
+	s.run(out, command, append(ours, args...)...)
 	return s
 }
 
-// lab makes a namespace for a server that does not run yet.
-func lab(t *testing.T) *server {
-	t.Helper()
-	return &server{t: t, ns: netlab.New(t).Namespace(fmt.Sprint(servers.Add(1))), tap: fmt.Sprintf("rt%d", os.Getpid())}
-}
+// ours are the addresses of a server.
+var ours = []string{"--addr", "10.77.0.2/24", "--addr", "fd77::2/64"}
 
-// run runs a command on a TAP whose kernel's end is 10.77.0.1 and fd77::1, and
-// waits until it is ready.
+// run runs a command on the device, and waits until it is ready.
 func (s *server) run(out *os.File, command string, args ...string) {
 	s.t.Helper()
-	// Not by ns.Command, which kills when the test ends: this one is to end well.
-	s.cmd = exec.Command("ip", append([]string{"netns", "exec", s.ns.Name(), binary, command,
-		"--hal", "tap:" + s.tap + "?host=10.77.0.1/24&host=fd77::1/64"}, args...)...)
+	// Not by own.Command, which kills when the test ends: this one is to end well.
+	s.cmd = exec.Command("ip", append([]string{"netns", "exec", s.own.Name(), binary, command, "--hal", s.wire.spec(s.iface)}, args...)...)
 	if out != nil {
 		s.cmd.Stdout = out
 	}
@@ -122,17 +102,29 @@ func (s *server) run(out *os.File, command string, args ...string) {
 }
 
 func (s *server) stop() {
-	s.cmd.Process.Signal(syscall.SIGINT)
-	s.log.closed.Wait()
-	if err := s.cmd.Wait(); err != nil {
-		s.t.Errorf("after SIGINT the server ended with %v\n%s", err, s.log.String())
+	if s.cmd.ProcessState == nil { // or the test has ended it
+		s.cmd.Process.Signal(syscall.SIGINT)
+		s.log.closed.Wait()
+		if err := s.cmd.Wait(); err != nil {
+			s.t.Errorf("after SIGINT the server ended with %v\n%s", err, s.log.String())
+		}
 	}
-	if out, err := s.ns.Command("ip", "link", "show", "dev", s.tap).CombinedOutput(); err == nil {
+	s.clean()
+}
+
+// clean checks that the server has left nothing in the kernel.
+func (s *server) clean() {
+	s.t.Helper()
+	out, err := exec.Command("ip", "-n", s.own.Name(), "link", "show", "dev", s.iface).CombinedOutput()
+	switch {
+	case s.wire == tapWire && err == nil:
 		s.t.Errorf("the server left its device behind: %s", out)
+	case s.wire != tapWire && (err != nil || bytes.Contains(out, []byte("xdp"))):
+		s.t.Errorf("the server left a trace in its interface: %v: %s", err, out)
 	}
 }
 
-// sh runs a shell script in the server's namespace and returns its output.
+// sh runs a shell script in the clients' namespace and returns its output.
 func (s *server) sh(script string) string {
 	s.t.Helper()
 	cmd := s.ns.Command("bash", "-c", script)
@@ -149,6 +141,7 @@ func (s *server) sh(script string) string {
 type lines struct {
 	mu     sync.Mutex
 	text   strings.Builder
+	ended  bool
 	closed sync.WaitGroup
 }
 
@@ -159,6 +152,9 @@ func (l *lines) read(r io.Reader) {
 			fmt.Fprintln(&l.text, sc.Text())
 			l.mu.Unlock()
 		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ended = true
 	})
 }
 
@@ -168,11 +164,14 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// wait waits until the text contains a word.
+// wait waits until the text contains a word, in vain if the program ends.
 func (l *lines) wait(word string) bool {
 	for guard := time.Now().Add(patience); time.Now().Before(guard); time.Sleep(5 * time.Millisecond) {
-		if strings.Contains(l.String(), word) {
-			return true
+		l.mu.Lock()
+		found, ended := strings.Contains(l.text.String(), word), l.ended
+		l.mu.Unlock()
+		if found || ended {
+			return found
 		}
 	}
 	return false
