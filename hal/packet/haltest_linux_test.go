@@ -37,6 +37,8 @@ func TestDevice(t *testing.T) {
 				near.NS, near.Name = ours, ifname
 				far.NS, far.Name = theirs, ifname
 				lab.Veth(near, far)
+				inOrder(ours, ifname)
+				inOrder(theirs, ifname)
 				if c.rate != "" {
 					ours.Run("tc", "qdisc", "add", "dev", ifname, "root", "tbf", "rate", c.rate, "burst", "128k", "limit", "8m")
 				}

@@ -325,6 +325,7 @@ func TestMTUChanges(t *testing.T) {
 // room is told when there is some.
 func TestBackPressure(t *testing.T) {
 	ours, theirs := cable(t)
+	inOrder(theirs, "veth0")
 	// 16 KiB of tokens at first, then 2 MB/s, and a queue as long as need be.
 	ours.Run("tc", "qdisc", "add", "dev", "veth0", "root", "tbf", "rate", "16mbit", "burst", "16k", "limit", "4m")
 	dev := openIn(t, ours, "packet:veth0")

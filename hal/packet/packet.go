@@ -55,9 +55,11 @@
 // full, or about a millisecond after its first packet. Under a flood of small
 // packets that saves most of the cost of receiving; a request and its answer wait
 // for that millisecond, and so does the acknowledgement that a sender waits for. It
-// is for receiving much, not for answering soon. A frame on loan holds the whole
-// block that it lies in, so release before you sleep: while the newest block is
-// held, its socket says that it is readable.
+// is for receiving much, not for answering soon, and for somebody who always comes
+// back soon: there are 64 blocks, and a few packets can fill one, so that after 64
+// milliseconds without a reader packets may be lost (rx-queue-full). A frame on
+// loan holds the whole block that it lies in, so release before you sleep: while
+// the newest block is held, its socket says that it is readable.
 //
 // The trap: the kernel and we are two hosts on one wire, and do not see what the
 // other sends. A ping from this machine to our address goes out to the wire and

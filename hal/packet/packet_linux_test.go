@@ -39,6 +39,13 @@ func cable(t testing.TB) (ours, theirs *netlab.Namespace) {
 	return ours, theirs
 }
 
+// inOrder makes an end of a cable keep the order of what it receives. Without that
+// the kernel queues packets at the processor that sent them: a sender that wanders
+// from one to another while the machine is busy is overtaken by itself.
+func inOrder(ns *netlab.Namespace, ifname string) {
+	ns.Run("ethtool", "-K", ifname, "gro", "on")
+}
+
 // openIn opens a device in a namespace and closes it with the test.
 func openIn(t testing.TB, ns *netlab.Namespace, spec string) hal.Device {
 	t.Helper()
