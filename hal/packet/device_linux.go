@@ -36,6 +36,7 @@ type device struct {
 	ring   bool
 	queues []queue
 	watch  *watch
+	told   bool // of watch's goroutine: it has said that the interface is gone
 
 	mu      sync.Mutex      // guards what follows, and keeps the sockets open
 	nl      *netlink.Handle // in the namespace of the interface
@@ -130,9 +131,11 @@ func (d *device) tell() {
 }
 
 // linkChanged is called when something has happened to an interface: to ours,
-// perhaps.
+// perhaps. If that is gone all must know, also if one half has found it out by
+// itself.
 func (d *device) linkChanged() {
-	if !d.gone.Load() && d.queues[0].rx.look() {
+	if d.queues[0].rx.look() && !d.told {
+		d.told = true
 		d.tell()
 	}
 }

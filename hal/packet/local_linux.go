@@ -12,9 +12,8 @@ import (
 )
 
 // SetLocal implements [hal.Steerer]: it replaces the filter of every socket, one
-// after the other, and has the interface receive for our groups. On an error
-// what was ours before still is. An address of the kernel's is refused, and
-// so are ports, by which the kernel and we would share one: the kernel sees all
+// after the other, and has the interface receive for our groups. An address of
+// the kernel's is refused, and so are ports, by which the kernel and we would share one: the kernel sees all
 // packets that we see, and would reset the connections that it does not know.
 func (d *device) SetLocal(l hal.Local) error {
 	d.mu.Lock()
@@ -59,8 +58,15 @@ func (d *device) checkAddrs(addrs []netip.Addr) error {
 // holds d.mu, or is the only one who knows d.
 func (d *device) receiveFor(w wanted) error {
 	members := map[hal.MAC]bool{}
+	var added []hal.MAC
+	fail := func(what string, err error) error {
+		for _, m := range added {
+			_ = d.member(unix.PACKET_DROP_MEMBERSHIP, m)
+		}
+		return fmt.Errorf("packet: interface %s: %s: %w", d.ifname, what, err)
+	}
 	for _, m := range slices.Concat(w.macs, w.groups()) {
-		if m == d.kernel {
+		if m == d.kernel || members[m] {
 			continue
 		}
 		members[m] = true
@@ -68,17 +74,14 @@ func (d *device) receiveFor(w wanted) error {
 			continue
 		}
 		if err := d.member(unix.PACKET_ADD_MEMBERSHIP, m); err != nil {
-			for m := range members {
-				if !d.members[m] {
-					_ = d.member(unix.PACKET_DROP_MEMBERSHIP, m)
-				}
-			}
-			return fmt.Errorf("packet: interface %s: receiving for %v: %w", d.ifname, m, err)
+			return fail(fmt.Sprintf("receiving for %v", m), err)
 		}
+		added = append(added, m)
 	}
+	program := w.compile()
 	for _, q := range d.queues {
-		if err := attachFilter(q.rxFD, w.compile()); err != nil {
-			return fmt.Errorf("packet: interface %s: filter: %w", d.ifname, err)
+		if err := attachFilter(q.rxFD, program); err != nil {
+			return fail("filter", err)
 		}
 	}
 	for m := range d.members {

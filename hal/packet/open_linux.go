@@ -35,8 +35,7 @@ func open(c Config) (hal.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev.watch.start(dev.linkChanged)
-	dev.linkChanged() // before the watch began, perhaps
+	dev.watch.start(dev.linkChanged) // it has been listening since before there were sockets
 	return dev, nil
 }
 

@@ -43,11 +43,11 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 	if fd < 0 {
 		return 0, hal.ErrClosed
 	}
-	for {
-		room := min(len(fs), batch, superLoans-q.lent)
-		if room <= 0 {
-			return 0, nil
-		}
+	room := min(len(fs), batch, superLoans-q.lent)
+	if room <= 0 {
+		return 0, nil
+	}
+	for range batch { // and if all of it is lost, the socket is still readable
 		q.refill(room)
 		got, err := q.receive(fd, room)
 		if err != nil {
@@ -60,6 +60,7 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 			return n, nil
 		}
 	}
+	return 0, nil
 }
 
 // refill gives the first n messages buffers. There are as many as can be on loan
