@@ -169,6 +169,11 @@ type Stats struct {
 	RxPackets, RxBytes uint64
 	TxPackets, TxBytes uint64
 
+	// RxBlank is how many of the received packets had a transport checksum
+	// that their sender left blank, which the device found out by itself and
+	// took for right: see Meta.NeedsCsum.
+	RxBlank uint64
+
 	// Drops counts lost packets by reason, every reason the device knows of
 	// (also while it is zero). Names are lower case with hyphens and begin
 	// with the direction: "rx-no-buffer", "tx-too-long".
@@ -181,7 +186,7 @@ type Counting interface {
 }
 
 // StatsOf returns the statistics of d: the traffic as the outermost layer that
-// counts it saw it, and the drops of all layers together.
+// counts it saw it, and the blank checksums and drops of all layers together.
 func StatsOf(d Device) Stats {
 	var s Stats
 	for v, first := any(d), true; v != nil; v = unwrap(v) {
@@ -192,8 +197,9 @@ func StatsOf(d Device) Stats {
 		l := c.Stats()
 		if first {
 			s, first = l, false
-			s.Drops = make(map[string]uint64, len(l.Drops))
+			s.RxBlank, s.Drops = 0, make(map[string]uint64, len(l.Drops))
 		}
+		s.RxBlank += l.RxBlank
 		for reason, n := range l.Drops {
 			s.Drops[reason] += n
 		}

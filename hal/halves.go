@@ -20,6 +20,7 @@ type halves struct {
 	rxPolled         bool          // a receive half can only be polled
 	txPolled         bool          // a transmit half can only be polled
 	writable         *atomic.Bool  // as set by SetWritable
+	pace             pace
 
 	nap time.Duration // the last one; belongs to the goroutine in Wait
 }
@@ -43,6 +44,7 @@ func (h *halves) addDevice(d Device) error {
 }
 
 func (h *halves) addRx(rx RxQueue) {
+	h.pace.add(rx)
 	n, tells := As[Notifier](rx)
 	if tells {
 		h.rxTells = append(h.rxTells, n)

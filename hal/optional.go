@@ -74,6 +74,18 @@ func PendingOf(v any) (at time.Time, ok bool) {
 	return at, ok
 }
 
+// Moderated is a receive half that trades latency for work: it says how far apart
+// two wake-ups for it should be at least. What arrives meanwhile is one burst,
+// and the cost of a wake-up is shared by all of it. The first packet after a quiet
+// time is noticed at once. A negative time means that nobody should sleep at all:
+// waiting is looking again.
+//
+// A sleeper moderates only if all its receive halves ask for it, and by the least
+// that one asks for. It does so where it waits for descriptors.
+type Moderated interface {
+	Moderation() time.Duration
+}
+
 // Steerer is a device that is shared with somebody else, the kernel as a rule,
 // and can be told which traffic is ours.
 type Steerer interface {

@@ -70,12 +70,15 @@ type txLayer struct{ hal.TxQueue }
 func (l txLayer) Unwrap() hal.TxQueue { return l.TxQueue }
 
 func TestStatsOf(t *testing.T) {
-	inner := countingLayer{stats: hal.Stats{RxPackets: 9, Drops: map[string]uint64{"rx-no-buffer": 2, "tx-too-long": 1}}}
+	inner := countingLayer{stats: hal.Stats{RxPackets: 9, RxBlank: 4, Drops: map[string]uint64{"rx-no-buffer": 2, "tx-too-long": 1}}}
 	mine := map[string]uint64{"tx-loss": 5, "tx-too-long": 10}
 	d := layer{countingLayer{layer{inner}, hal.Stats{RxPackets: 7, TxBytes: 3, Drops: mine}}}
 	got := hal.StatsOf(d)
 	if got.RxPackets != 7 || got.TxBytes != 3 {
 		t.Errorf("traffic %+v, want that of the outermost layer that counts", got)
+	}
+	if got.RxBlank != 4 {
+		t.Errorf("%d blank checksums, want 4: the layer counts them that finds them", got.RxBlank)
 	}
 	want := map[string]uint64{"tx-loss": 5, "tx-too-long": 11, "rx-no-buffer": 2}
 	if !maps.Equal(got.Drops, want) {

@@ -42,7 +42,8 @@ type Sleeper interface {
 // [Notifier], and else by looking: Wait then ends after a nap that grows from
 // 20 µs to 1 ms, and shrinks back after a Wake, so a caller that found something
 // to do calls Wake. A transmit half is waited for only while SetWritable(true)
-// holds. What is [Pending] bounds every Wait.
+// holds. What is [Pending] bounds every Wait. Where [Moderated] halves arrive too
+// often, Wait naps before it looks; then Wake and Close end it after that nap.
 //
 // Where no descriptor is involved, Wait blocks on channels and timers only, so
 // that it works in a testing/synctest bubble; the sleeper must be made in there.

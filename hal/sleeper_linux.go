@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -139,10 +140,16 @@ func (s *epollSleeper) SetWritable(on bool) {
 }
 
 func (s *epollSleeper) Wait(deadline time.Time) error {
-	err := s.file.SetReadDeadline(s.until(deadline))
+	if s.pace.spins() {
+		return s.yield()
+	}
+	until := s.until(deadline)
+	err := s.file.SetReadDeadline(until)
 	s.armed.Store(true)
 	if err == nil && !s.woken.Load() {
+		s.pace.hold(until, pause)
 		err = s.conn.Read(s.ready)
+		s.pace.woke()
 	}
 	s.armed.Store(false)
 	if s.woken.Swap(false) {
@@ -155,6 +162,23 @@ func (s *epollSleeper) Wait(deadline time.Time) error {
 		return nil
 	}
 	return err
+}
+
+// yield is Wait for halves that do not want anybody to sleep.
+func (s *epollSleeper) yield() error {
+	s.woken.Store(false)
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	runtime.Gosched()
+	return nil
+}
+
+// pause sleeps for less than the runtime's timers can: in an idle process those
+// are good to a millisecond. It costs a thread, and nothing ends it.
+func pause(d time.Duration) {
+	t := syscall.NsecToTimespec(int64(d))
+	_ = syscall.Nanosleep(&t, nil) // a signal may cut it short, which is harmless
 }
 
 func (s *epollSleeper) Close() error {

@@ -150,6 +150,51 @@ func TestSocketDriver(t *testing.T) {
 	})
 }
 
+// moderated is a socket whose receive half asks for a time between wake-ups.
+type moderated struct {
+	*socket
+	rx moderatedRx
+}
+
+type moderatedRx struct {
+	*socketRx
+	gap time.Duration
+}
+
+func (q *moderatedRx) Moderation() time.Duration { return q.gap }
+
+func (m *moderated) Queue(i int) (hal.RxQueue, hal.TxQueue, error) {
+	_, tx, err := m.socket.Queue(i)
+	return &m.rx, tx, err
+}
+
+// A sleeper that naps, or never sleeps, keeps the contract.
+func TestModeratedDriver(t *testing.T) {
+	for name, gap := range map[string]time.Duration{"nap": 100 * time.Microsecond, "spin": -1} {
+		t.Run(name, func(t *testing.T) {
+			haltest.Run(t, func(t *testing.T) haltest.Link {
+				a, b := socketPair(t)
+				return haltest.Link{Dev: &moderated{a, moderatedRx{&a.rx, gap}}, Far: haltest.FarDevice(t, b)}
+			})
+		})
+	}
+}
+
+// Who spins is never put to sleep, and hears of Close.
+func TestSpinningSleeper(t *testing.T) {
+	a, _ := socketPair(t)
+	s, err := hal.NewSleeper(&moderated{a, moderatedRx{&a.rx, -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 100 {
+		ends(t, s, nil) // nothing has arrived
+	}
+	s.Close()
+	ends(t, s, hal.ErrClosed)
+}
+
 // drain reads all that has arrived.
 func drain(s *socket) {
 	for {

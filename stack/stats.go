@@ -52,6 +52,9 @@ type InterfaceStats struct {
 	RxBytes   uint64         `json:"rx_bytes"`
 	TxPackets uint64         `json:"tx_packets"`
 	TxBytes   uint64         `json:"tx_bytes"`
+	// RxBlank is how many of the received packets had a checksum that their
+	// sender left blank, and were accepted by that: see hal.Stats.
+	RxBlank uint64 `json:"rx_blank"`
 	// Drops counts lost packets by reason, those of the device, of its
 	// wrappers and of the host's link together.
 	Drops map[string]uint64 `json:"drops"`
@@ -170,7 +173,7 @@ func (i *iface) stats() InterfaceStats {
 	s := InterfaceStats{
 		Name: i.name, Addrs: i.prefixes(), Driver: info.Driver, Mode: info.Mode, MAC: info.MAC.String(),
 		MTU: int(i.link.MTU()), Link: info.Link.String(),
-		RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes,
+		RxPackets: st.RxPackets, RxBytes: st.RxBytes, TxPackets: st.TxPackets, TxBytes: st.TxBytes, RxBlank: st.RxBlank,
 		Drops: i.link.Drops(), Backlog: i.link.Backlog(),
 	}
 	for reason, n := range st.Drops {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -29,13 +30,16 @@ type keyRow struct {
 func newDrivers(con console) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "drivers [NAME]",
+		Use:   "drivers [NAME | SPEC]",
 		Short: "List the device drivers, and whether they work here",
 		Long: `Drivers lists what --hal can name: the drivers that this program was built
 with, whether they work on this machine for this user, and if not, why and what
-helps. With a NAME it lists the keys of that driver's specs.`,
+helps. With a NAME it lists the keys of that driver's specs. With a SPEC it tells
+what the driver finds at that target, and what stands in the way of opening it;
+it opens nothing and changes nothing.`,
 		Example: `  ringtail drivers
   ringtail drivers tap
+  ringtail drivers afxdp:eth1
   ringtail drivers --json | jq -r '.[] | select(.works) | .name'`,
 		Args: nArgs(0, 1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -46,27 +50,36 @@ helps. With a NAME it lists the keys of that driver's specs.`,
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			rows := driverRows()
-			if len(args) == 0 {
-				if asJSON {
-					return writeJSON(con.out, rows)
-				}
-				return writeDrivers(con.out, rows)
+			what, write, err := describe(args)
+			if err != nil {
+				return err
 			}
-			for _, d := range rows {
-				if d.Name != args[0] {
-					continue
-				}
-				if asJSON {
-					return writeJSON(con.out, d)
-				}
-				return writeDriver(con.out, d)
+			if asJSON {
+				return writeJSON(con.out, what)
 			}
-			return usageError("unknown driver %q; see ringtail drivers", args[0])
+			return write(con.out)
 		},
 	}
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// describe finds what the command was asked for, and how to write it for people.
+func describe(args []string) (what any, write func(io.Writer) error, err error) {
+	if len(args) > 0 && strings.Contains(args[0], ":") {
+		i, err := inspect(args[0])
+		return i, i.write, err
+	}
+	rows := driverRows()
+	if len(args) == 0 {
+		return rows, func(w io.Writer) error { return writeDrivers(w, rows) }, nil
+	}
+	for _, d := range rows {
+		if d.Name == args[0] {
+			return d, func(w io.Writer) error { return writeDriver(w, d) }, nil
+		}
+	}
+	return nil, nil, usageError("unknown driver %q; see ringtail drivers", args[0])
 }
 
 func driverRows() []driverRow {

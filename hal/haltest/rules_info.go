@@ -92,6 +92,7 @@ var infoRules = []rule{
 			l.must(err)
 			same[hal.Pollable](l, rx, l.rx)
 			same[hal.Pollable](l, tx, l.tx)
+			same[hal.Moderated](l, rx, l.rx)
 			same[hal.Notifier](l, rx, l.rx)
 			same[hal.Notifier](l, tx, l.tx)
 			s := l.sleeper(outer)

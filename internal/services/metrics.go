@@ -94,10 +94,11 @@ func (e *exposition) host(h stack.Stats) {
 }
 
 func (e *exposition) interfaces(all []stack.InterfaceStats) {
-	var rxPackets, rxBytes, txPackets, txBytes, drops, backlog []sample
+	var rxPackets, rxBytes, rxBlank, txPackets, txBytes, drops, backlog []sample
 	for _, i := range all {
 		rxPackets = append(rxPackets, value(i.RxPackets, "interface", i.Name))
 		rxBytes = append(rxBytes, value(i.RxBytes, "interface", i.Name))
+		rxBlank = append(rxBlank, value(i.RxBlank, "interface", i.Name))
 		txPackets = append(txPackets, value(i.TxPackets, "interface", i.Name))
 		txBytes = append(txBytes, value(i.TxBytes, "interface", i.Name))
 		backlog = append(backlog, level(int64(i.Backlog), "interface", i.Name))
@@ -107,6 +108,7 @@ func (e *exposition) interfaces(all []stack.InterfaceStats) {
 	}
 	e.counter("interface_receive_packets", "Packets received; a super-frame counts once.", rxPackets...)
 	e.counter("interface_receive_bytes", "Bytes received.", rxBytes...)
+	e.counter("interface_receive_blank", "Packets received whose checksum was left blank, and taken for right.", rxBlank...)
 	e.counter("interface_transmit_packets", "Packets sent; a super-frame counts once.", txPackets...)
 	e.counter("interface_transmit_bytes", "Bytes sent.", txBytes...)
 	e.counter("interface_drops", "Packets lost, by reason.", drops...)
