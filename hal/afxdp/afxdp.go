@@ -104,7 +104,8 @@ type Config struct {
 	// Filter says which frames are ours. "local", or empty: those to the
 	// addresses, groups and ports that SetLocal names. Ports, as in
 	// "tcp/80+udp/53": of the traffic to those addresses, only what goes to
-	// these ports; the kernel has the same addresses and answers for them.
+	// these ports; the kernel has the same addresses and answers for them. That
+	// is for servers: answers to what we dial would go to other ports.
 	// "mac:02:00:00:00:00:01": all that is sent to this station, which is ours
 	// alone. "all": everything.
 	Filter string
@@ -145,11 +146,7 @@ func init() {
 			hal.BoolKey("force", "open an interface even if it carries the default route"),
 		},
 		Open: func(s hal.Spec) (hal.Device, error) {
-			c, err := fromSpec(s)
-			if err != nil {
-				return nil, err
-			}
-			return Open(c)
+			return Open(fromSpec(s))
 		},
 		Probe:   probe,
 		Inspect: inspect,
@@ -167,8 +164,8 @@ var (
 	trusts   = []string{"auto", "on", "off"}
 )
 
-func fromSpec(s hal.Spec) (Config, error) {
-	c := Config{
+func fromSpec(s hal.Spec) Config {
+	return Config{
 		Name:          s.Target,
 		Queues:        s.Int("queues", 0), // "all" is no number
 		Mode:          s.Text("mode", ""),
@@ -180,7 +177,6 @@ func fromSpec(s hal.Spec) (Config, error) {
 		NetNS:         s.Text("netns", ""),
 		Force:         s.Bool("force", false),
 	}
-	return c, nil
 }
 
 // check finds what no system would accept.

@@ -24,9 +24,8 @@ func TestSpec(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		got, err := fromSpec(s)
-		if err != nil || got != want || got.check() != nil {
-			t.Errorf("%s: %+v, %v, want %+v", spec, got, err, want)
+		if got := fromSpec(s); got != want || got.check() != nil {
+			t.Errorf("%s: %+v, %v, want %+v", spec, got, got.check(), want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -63,12 +64,11 @@ func driverOf(link netlink.Link) string {
 // maxPacket is the longest packet, its Ethernet header included.
 func (i *iface) maxPacket() int { return hal.EthernetHeaderLen + i.mtu }
 
-// What fits into one buffer of an AF_XDP socket: the kernel keeps the first bytes of
-// 2048 for itself (XDP_PACKET_HEADROOM).
-const pieceLen = 2048 - 256
-
 // onePiece reports whether every packet fits into one buffer.
-func (i *iface) onePiece() bool { return i.maxPacket() <= pieceLen }
+func (i *iface) onePiece() bool {
+	l := newLayout(0, i.mtu, 0)
+	return l.rxChain == 1
+}
 
 // gone returns an error if the interface does not exist any more.
 func (i *iface) gone() error {
@@ -78,7 +78,8 @@ func (i *iface) gone() error {
 	return nil
 }
 
-// defaultRoute returns a default route over the interface, of any table, or "".
+// defaultRoute returns a default route over the interface, or over the bridge or bond
+// that it is a part of, of any table, or "".
 func (i *iface) defaultRoute() (string, error) {
 	routes, err := i.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
@@ -104,12 +105,11 @@ func (i *iface) isDefault(r netlink.Route) bool {
 			return false
 		}
 	}
+	hops := []int{r.LinkIndex}
 	for _, hop := range r.MultiPath {
-		if hop.LinkIndex == i.index {
-			return true
-		}
+		hops = append(hops, hop.LinkIndex)
 	}
-	return r.LinkIndex == i.index
+	return slices.Contains(hops, i.index) || i.link.MasterIndex > 0 && slices.Contains(hops, i.link.MasterIndex)
 }
 
 // kernelHas returns the addresses of the namespace: those of all interfaces, since

@@ -24,11 +24,8 @@ type finding struct {
 
 // inspect finds out about the interface of a spec, and changes nothing.
 func inspect(s hal.Spec) (facts []hal.Fact, err error) {
-	c, err := fromSpec(s)
-	if err == nil {
-		err = c.check()
-	}
-	if err != nil {
+	c := fromSpec(s)
+	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", hal.ErrSpec, err)
 	}
 	err = netif.InNetNS(c.NetNS, func() error {
@@ -53,6 +50,7 @@ func inspect(s hal.Spec) (facts []hal.Fact, err error) {
 func (i *iface) findings(c Config) []finding {
 	return []finding{
 		i.findLink(),
+		i.findStation(c.Filter),
 		i.findRoute(c.Force),
 		i.findProgram(),
 		{name: "kernel driver", value: i.driver},
@@ -62,18 +60,34 @@ func (i *iface) findings(c Config) []finding {
 		i.findMTU(),
 		i.findAddresses(),
 		findCapabilities(),
-		findMemory(),
+		i.findMemory(c),
 	}
 }
 
 func (i *iface) findLink() finding {
-	f := finding{name: "link", value: fmt.Sprintf("%v, %v", i.mac, i.link.OperState)}
+	f := finding{name: "link", value: i.link.OperState.String()}
 	switch {
 	case i.link.EncapType != "ether":
 		f.value = i.link.EncapType
 		f.err = fmt.Errorf("interface %s carries no Ethernet frames but %s: %w", i.name, i.link.EncapType, hal.ErrNotSupported)
 	case i.link.RawFlags&unix.IFF_UP == 0:
 		f.err = fmt.Errorf("interface %s is down (ip link set dev %s up): %w", i.name, i.name, unix.ENETDOWN)
+	}
+	return f
+}
+
+// findStation says which MAC address is ours.
+func (i *iface) findStation(filter string) finding {
+	f := finding{name: "MAC address", value: fmt.Sprintf("%v, the kernel's too", i.mac)}
+	by, err := parseFilter(filter)
+	switch {
+	case err != nil:
+		f.err = err
+	case by.kind != byMAC:
+	case by.mac == i.mac:
+		f.err = fmt.Errorf("%v is the kernel's address on interface %s, and with filter=mac: ours is another (filter=all takes everything): %w", i.mac, i.name, unix.EADDRINUSE)
+	default:
+		f.value = fmt.Sprintf("%v (the kernel's is %v)", by.mac, i.mac)
 	}
 	return f
 }
@@ -166,8 +180,8 @@ func (i *iface) findMTU() finding {
 	switch {
 	case i.mtu > maxMTU:
 		f.err = fmt.Errorf("interface %s has MTU %d, and at most %d is supported (ip link set dev %s mtu 9000): %w", i.name, i.mtu, maxMTU, i.name, unix.EMSGSIZE)
-	case !i.onePiece() && i.xdp.lacks(xdpManyParts) && i.xdp.has(xdpNative):
-		f.value += fmt.Sprintf(", in pieces; natively only up to %d", pieceLen-hal.EthernetHeaderLen)
+	case !i.onePiece() && i.xdp.has(xdpNative) && i.xdp.lacks(xdpManyParts):
+		f.value += ", in pieces, which its driver may not do natively"
 	case !i.onePiece():
 		f.value += ", in pieces"
 	}

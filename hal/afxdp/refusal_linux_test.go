@@ -34,6 +34,8 @@ func TestRefusals(t *testing.T) {
 		{"default route over IPv6", []string{"-6 route add default via fd00::9 dev veth0"}, "veth0", "force", "default route"},
 		{"default route of another table", []string{"route add default via 10.0.0.9 table 77"}, "veth0", "force", "default route"},
 		{"default route of several hops", []string{"route add default nexthop via 10.0.0.9 nexthop via 10.0.0.8"}, "veth0", "force", "default route"},
+		{"default route of a bridge", []string{"link add br0 type bridge", "link set br0 up", "link set veth0 master br0", "route add default dev br0"}, "veth0", "force", "default route"},
+		{"the kernel's station", nil, "veth0?filter=mac:" + kernelMAC.String(), "filter=all", "MAC address"},
 		{"default route, and force", []string{"route add default via 10.0.0.9"}, "veth0?force", "", ""},
 		{"unreachable by default", []string{"route add unreachable default"}, "veth0", "", ""},
 		{"down", []string{"link set veth0 down"}, "veth0", "ip link set dev veth0 up", "link"},

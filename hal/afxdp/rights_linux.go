@@ -59,12 +59,26 @@ func denied(err error) error {
 	return fmt.Errorf("not allowed in spite of the capabilities: a container must be privileged, and its user namespace the machine's: %w", unix.EPERM)
 }
 
-// findMemory says how much memory may be locked: what is shared with the kernel is.
-func findMemory() finding {
-	f := finding{name: "locked memory", value: "no limit"}
+// findMemory says how much memory is locked, as what is shared with the kernel is, and
+// how much may be. The limit is for all processes of a user together, so that less
+// than it says can be too much: then opening fails.
+func (i *iface) findMemory(c Config) finding {
+	n := c.Queues
+	if n == 0 {
+		n = i.queues
+	}
+	l := newLayout(c.Frames, i.mtu, 0)
+	frames := l.rx + l.tx
+	need := uint64(n * frames * l.chunk)
+	f := finding{name: "locked memory", value: fmt.Sprintf("%d KiB, without limit", need>>10)}
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && limit.Cur != unix.RLIM_INFINITY && !has(unix.CAP_IPC_LOCK) {
-		f.value = fmt.Sprintf("at most %d KiB (ulimit -l, or the capability CAP_IPC_LOCK): each queue takes 2 KiB for every one of its frames", limit.Cur>>10)
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil || limit.Cur == unix.RLIM_INFINITY || has(unix.CAP_IPC_LOCK) {
+		return f
+	}
+	f.value = fmt.Sprintf("%d KiB, of at most %d", need>>10, limit.Cur>>10)
+	if need > limit.Cur {
+		f.err = fmt.Errorf("%d MiB for frames exceed the limit on locked memory (ulimit -l, the capability CAP_IPC_LOCK, or fewer frames: frames=%d): %w",
+			need>>20, max(minFrames, frames/2), unix.ENOBUFS)
 	}
 	return f
 }

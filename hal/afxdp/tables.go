@@ -47,6 +47,7 @@ func (f filter) tables(l hal.Local) *tables {
 		}
 	}
 	for _, a := range l.Addrs {
+		a = a.Unmap()
 		t.host(a, forUs|part)
 		if a.Is4() {
 			t.host(netip.AddrFrom4(limitedBroadcast), forBoth|part)
