@@ -4,5 +4,6 @@ package ringtail
 import (
 	_ "github.com/ringtail-net/ringtail/hal/afxdp"
 	_ "github.com/ringtail-net/ringtail/hal/loopback"
+	_ "github.com/ringtail-net/ringtail/hal/packet"
 	_ "github.com/ringtail-net/ringtail/hal/tap"
 )

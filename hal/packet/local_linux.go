@@ -1,0 +1,102 @@
+package packet
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ringtail-net/ringtail/hal"
+)
+
+// SetLocal implements [hal.Steerer]: it replaces the filter of every socket, one
+// after the other, and has the interface receive for our groups. An address of
+// the kernel's is refused, and so are ports, by which the kernel and we would share one: the kernel sees all
+// packets that we see, and would reset the connections that it does not know.
+func (d *device) SetLocal(l hal.Local) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.closed:
+		return hal.ErrClosed
+	case len(l.Ports) > 0:
+		return fmt.Errorf("packet: interface %s: sharing an address with the kernel by ports, which would reset our connections (use another address, or the driver afxdp): %w", d.ifname, hal.ErrNotSupported)
+	case len(l.MACs) >= mostMACs:
+		return fmt.Errorf("packet: interface %s: %d MAC addresses: at most %d: %w", d.ifname, len(l.MACs), mostMACs-1, hal.ErrNotSupported)
+	}
+	if err := d.checkAddrs(l.Addrs); err != nil {
+		return err
+	}
+	return d.receiveFor(want(d.mac, l))
+}
+
+// checkAddrs refuses addresses of the kernel's. That it cannot be asked is no
+// reason to refuse one.
+func (d *device) checkAddrs(addrs []netip.Addr) error {
+	list, err := d.nl.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil
+	}
+	for _, a := range list {
+		ip, _ := netip.AddrFromSlice(a.IP)
+		if ip = ip.Unmap(); !slices.Contains(addrs, ip) || ip.Is6() && ip.IsLinkLocalUnicast() && a.LinkIndex != d.index {
+			continue // not ours, or the same one on another link
+		}
+		name := fmt.Sprintf("interface %d", a.LinkIndex)
+		if link, err := d.nl.LinkByIndex(a.LinkIndex); err == nil {
+			name = link.Attrs().Name
+		}
+		return fmt.Errorf("packet: %v is the kernel's own address, on %s: both would answer, and the kernel would reset our connections: take another address of that network: %w", ip, name, unix.EADDRINUSE)
+	}
+	return nil
+}
+
+// receiveFor has the interface and the sockets receive what is wanted. What is new
+// comes before what is over, so that nothing is missed in between. The caller
+// holds d.mu, or is the only one who knows d.
+func (d *device) receiveFor(w wanted) error {
+	members := map[hal.MAC]bool{}
+	var added []hal.MAC
+	fail := func(what string, err error) error {
+		for _, m := range added {
+			_ = d.member(unix.PACKET_DROP_MEMBERSHIP, m)
+		}
+		return fmt.Errorf("packet: interface %s: %s: %w", d.ifname, what, err)
+	}
+	for _, m := range slices.Concat(w.macs, w.groups()) {
+		if m == d.kernel || members[m] {
+			continue
+		}
+		members[m] = true
+		if d.members[m] {
+			continue
+		}
+		if err := d.member(unix.PACKET_ADD_MEMBERSHIP, m); err != nil {
+			return fail(fmt.Sprintf("receiving for %v", m), err)
+		}
+		added = append(added, m)
+	}
+	program := w.compile()
+	for _, q := range d.queues {
+		if err := attachFilter(q.rxFD, program); err != nil {
+			return fail("filter", err)
+		}
+	}
+	for m := range d.members {
+		if !members[m] {
+			_ = d.member(unix.PACKET_DROP_MEMBERSHIP, m) // or it is received for nothing
+		}
+	}
+	d.members = members
+	return nil
+}
+
+func (d *device) member(option int, m hal.MAC) error {
+	kind := uint16(unix.PACKET_MR_UNICAST)
+	if m.IsMulticast() {
+		kind = unix.PACKET_MR_MULTICAST
+	}
+	return membership(d.queues[0].rxFD, d.index, option, kind, m)
+}
