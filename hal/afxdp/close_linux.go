@@ -68,11 +68,11 @@ func (d *device) free() (err error) {
 func (q *rxQueue) onLoan() int {
 	defer q.Unlock()
 	q.Lock()
-	return q.pool.out
+	return q.pool.count()
 }
 
 func (q *txQueue) onLoan() int {
 	defer q.half.Unlock()
 	q.half.Lock()
-	return q.pool.out
+	return q.pool.count()
 }

@@ -38,12 +38,15 @@ func (s *common) errBroken() error {
 	return fmt.Errorf("afxdp: interface %s: the indexes of a ring make no sense: open the device again: %w", s.name, unix.EIO)
 }
 
-// forget ends loans after Close.
+// forget ends loans after Close. What comes back before free has counted the loans
+// is not among them.
 func (s *common) forget(p *pool, fs []hal.Frame) {
 	for i := range fs {
 		if ref := fs[i].Ref(); p.has(ref, lent) {
 			p.move(ref, idle)
-			s.mem.returned()
+			if p.counted {
+				s.mem.returned()
+			}
 		}
 	}
 }

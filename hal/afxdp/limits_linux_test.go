@@ -260,3 +260,33 @@ func TestModeration(t *testing.T) {
 		}
 	}
 }
+
+// A loan that ends in the middle of Close, after the halves were closed and before
+// the loans are counted, is not counted: the memory of the others stays.
+func TestLoanEndsDuringClose(t *testing.T) {
+	k := newFakeKernel(t, minFrames, 1500)
+	mem, err := newUMEM(unix.Getpagesize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.tx.mem = mem
+	var fs [3]hal.Frame
+	for i := range fs {
+		if n, err := k.tx.Alloc(fs[i:], 60); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	k.tx.half.Retire()
+	k.tx.Release(fs[:1])
+	if err := mem.end(k.tx.onLoan()); err != nil {
+		t.Fatal(err)
+	}
+	k.tx.Release(fs[1:2])
+	if mem.mem == nil {
+		t.Fatal("memory is unmapped while a frame is on loan")
+	}
+	k.tx.Release(fs[2:])
+	if mem.mem != nil {
+		t.Error("memory stays mapped when no frame is on loan any more")
+	}
+}

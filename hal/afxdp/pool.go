@@ -83,6 +83,8 @@ type pool struct {
 	where []holder
 	free  []uint64 // numbers of the idle ones; the last that came back is lent first
 	out   int      // how many are lent
+
+	counted bool // the device is closed, and count has said how many are out
 }
 
 func newPool(mem []byte, chunk int, first uint64, n int) pool {
@@ -126,6 +128,12 @@ func (p *pool) move(n uint64, to holder) {
 		p.out++
 	}
 	*w = to
+}
+
+// count returns how many chunks are lent when the device is closed.
+func (p *pool) count() int {
+	p.counted = true
+	return p.out
 }
 
 // has reports whether n is the number of a chunk of this pool, with that holder.
