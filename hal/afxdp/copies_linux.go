@@ -35,7 +35,7 @@ type copies struct {
 	pool   netif.Pool
 	joined map[hal.MAC]bool
 
-	tooLong, full atomic.Uint64
+	tooLong, badHeader, full atomic.Uint64
 }
 
 // openCopies opens the packet socket on an interface, in the namespace of the
@@ -71,10 +71,11 @@ func openCopies(i *iface, filter *ebpf.Program) (*copies, error) {
 
 // rx fills fs with copies, one frame each, whose Ref has the bit copyRef. It does
 // not block, and makes a system call: it is for a half whose ring is empty. 0 means
-// that there are none now. An error means that the interface is gone.
+// that there are none now, or that all were lost: then the socket is still readable.
+// An error means that the interface is gone.
 func (c *copies) rx(fs []hal.Frame) (int, error) {
 	n := 0
-	for n < len(fs) {
+	for range fs {
 		ref, buf, ok := c.pool.Get()
 		if !ok {
 			break
@@ -87,6 +88,8 @@ func (c *copies) rx(fs []hal.Frame) (int, error) {
 		c.pool.Put(ref)
 		switch err {
 		case nil, unix.EINTR: // the next one
+		case unix.EINVAL: // the kernel cannot describe this one, and has dropped it
+			c.badHeader.Add(1)
 		case unix.EAGAIN:
 			return n, nil
 		case unix.ENETDOWN: // said once; it may come up again
@@ -105,7 +108,11 @@ func (c *copies) frame(f *hal.Frame, buf []byte, size, ref int) bool {
 		return false
 	}
 	m, err := offload.ParseVirtio(buf[:offload.VirtioLen], size-offload.VirtioLen)
-	if err != nil || m.GSO != hal.GSONone {
+	switch {
+	case err != nil:
+		c.badHeader.Add(1)
+		return false
+	case m.GSO != hal.GSONone:
 		c.tooLong.Add(1)
 		return false
 	}
@@ -117,11 +124,13 @@ func (c *copies) frame(f *hal.Frame, buf []byte, size, ref int) bool {
 // release ends the loan of a frame whose Ref has the bit copyRef.
 func (c *copies) release(ref uint64) { c.pool.Put(int(ref &^ copyRef)) }
 
-// The reasons why copies are lost: the queue of the packet socket was full, or it was
-// longer than the MTU says.
+// The reasons why copies are lost: the queue of the packet socket was full, it was
+// longer than the MTU says, or a super-frame of a kind that the virtio-net header
+// cannot say.
 const (
-	copyFull    = "rx-copy-queue-full"
-	copyTooLong = "rx-copy-too-long"
+	copyFull      = "rx-copy-queue-full"
+	copyTooLong   = "rx-copy-too-long"
+	copyBadHeader = "rx-copy-bad-header"
 )
 
 // drops adds the copies that were lost to the reasons of hal.Stats. It may run
@@ -132,6 +141,7 @@ func (c *copies) drops(into map[string]uint64) {
 	}
 	into[copyFull] += c.full.Load()
 	into[copyTooLong] += c.tooLong.Load()
+	into[copyBadHeader] += c.badHeader.Load()
 }
 
 // admit makes the card let through what is sent to these stations. What is added

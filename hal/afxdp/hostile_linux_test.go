@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
 
 // fakeKernel is both halves of a queue over memory of our own, with the test in the
@@ -275,4 +276,23 @@ func FuzzRx(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A copy that the kernel cannot describe (EINVAL) is lost and counted, and the device
+// lives on: anybody on the wire can send such packets. Nor does it look for the next
+// one for ever.
+func TestCopyWithoutHeader(t *testing.T) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC) // reading it fails with EINVAL
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	c := &copies{iface: &iface{name: "fake0"}, fd: fd, pool: netif.Pool{Size: 2048, Limit: 4}}
+	fs := make([]hal.Frame, 8)
+	if n, err := c.rx(fs); n != 0 || err != nil {
+		t.Fatalf("rx = %d, %v, want nothing", n, err)
+	}
+	if n := c.badHeader.Load(); n != uint64(len(fs)) {
+		t.Errorf("%d packets counted, want %d", n, len(fs))
+	}
 }
