@@ -42,6 +42,8 @@ func (d *device) shut() (first bool, err error) {
 	for _, q := range d.queues {
 		q.rx.Retire()
 		q.tx.half.Retire()
+		q.tx.unsent.cancel() // or they would bring back the sleeper, again and again
+		q.tx.starved.cancel()
 	}
 	err = errors.Join(d.program.close(), d.free())
 	d.iface.nl.Close()

@@ -36,6 +36,9 @@ func (r *recess) end() {
 	}
 }
 
+// cancel ends the recess for good, from outside of the half.
+func (r *recess) cancel() { r.until.Store(0) }
+
 // over reports whether none is under way.
 func (r *recess) over() bool {
 	at := r.until.Load()
@@ -77,8 +80,12 @@ func (q *txQueue) Flush() error {
 // Pending implements [hal.Pending]: packets are in the ring that the kernel has
 // not taken, or all chunks are with it. The descriptor does not tell: it is called
 // writable while half of the ring is free, also when there is not one chunk
-// to write to, and nobody says when the kernel would take more.
+// to write to, and nobody says when the kernel would take more. Without an
+// interface it never would.
 func (q *txQueue) Pending() (time.Time, bool) {
+	if q.link.gone.Load() {
+		return time.Time{}, false
+	}
 	at, other := q.unsent.until.Load(), q.starved.until.Load()
 	if at == 0 || other != 0 && other < at {
 		at = other

@@ -200,6 +200,36 @@ func TestFullIsNotForEver(t *testing.T) {
 	}
 }
 
+// A full device that is closed, or whose interface is gone, asks nobody to look again:
+// the sleeper would never come to rest.
+func TestFullIsOverAtTheEnd(t *testing.T) {
+	for name, end := range map[string]func(c cable, dev hal.Device){
+		"closed": func(_ cable, dev hal.Device) { dev.Close() },
+		"gone": func(c cable, dev hal.Device) {
+			c.near.Run("ip", "link", "delete", "veth0")
+			linkIs(t, dev, hal.LinkDown)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := variant{}.cable(t)
+			dev := c.open(t, "?filter=all&frames=256")
+			_, tx := halves(t, dev)
+			fs := make([]hal.Frame, 1)
+			for n := 1; n > 0; {
+				var err error
+				if n, err = tx.Alloc(fs, 60); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, ok := tx.(hal.Pending).Pending(); !ok {
+				t.Fatal("a full device does not ask to be looked at")
+			}
+			end(c, dev)
+			eventually(t, "nobody asks to be looked at", func() bool { _, ok := tx.(hal.Pending).Pending(); return !ok })
+		})
+	}
+}
+
 // Frames that are on loan when the device is closed stay readable, and when the
 // last of them comes back their addresses are free.
 func TestLoansOutliveDevice(t *testing.T) {
