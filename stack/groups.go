@@ -121,6 +121,9 @@ var (
 // steer tells a shared device what traffic is the host's: its addresses, and
 // the groups that go with them.
 func (h *Host) steer(i *iface) error {
+	if i.failed != nil {
+		return nil // nothing arrives any more, whatever it is told
+	}
 	var l hal.Local
 	wanted := maps.Clone(i.groups)
 	if wanted == nil {

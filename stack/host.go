@@ -140,9 +140,13 @@ func (h *Host) do(f func()) {
 }
 
 // fail notes that a device has failed: it is not asked again, connections over
-// it will time out, and operators are told.
+// it will time out, and operators are told. It is closed, since nobody will receive
+// what it still has: its descriptor would wake the sleeper for ever.
 func (h *Host) fail(i *iface, err error) {
 	i.failed = err
+	if closing := i.dev.Close(); closing != nil {
+		h.log.Warn("failed device", "host", h.name, "interface", i.name, "err", closing)
+	}
 	h.log.Error("device failed", "host", h.name, "interface", i.name, "err", err)
 	if !slices.ContainsFunc(h.interfaces, func(i *iface) bool { return i.failed == nil }) {
 		h.abort(fmt.Errorf("%w: %s: %w", syscall.ENETDOWN, i.name, err))

@@ -480,6 +480,49 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
+// failing is a device that cannot send, though it still has what has arrived: an
+// interface that was deleted while it was busy.
+type failing struct {
+	hal.Device
+	closed atomic.Int32
+}
+
+func (f *failing) Unwrap() hal.Device { return f.Device }
+func (f *failing) Queue(i int) (hal.RxQueue, hal.TxQueue, error) {
+	rx, tx, err := f.Device.Queue(i)
+	return rx, failingTx{tx}, err
+}
+
+func (f *failing) Close() error {
+	f.closed.Add(1)
+	return f.Device.Close()
+}
+
+type failingTx struct{ hal.TxQueue }
+
+func (failingTx) Alloc([]hal.Frame, int) (int, error) { return 0, syscall.ENODEV }
+
+// TestFailedDeviceIsClosed: a device that fails is closed at once. What it still had
+// to say, and nobody receives, would wake the sleeper for ever.
+func TestFailedDeviceIsClosed(t *testing.T) {
+	da, _, err := loopback.Pair(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &failing{Device: da}
+	a := host(t, Config{}, "a", f, "10.0.0.1/24")
+	r := call(t, a, api.Request{Kind: api.KindConnect, Sock: socketOf(t, a, api.TCP4), Addr: netip.MustParseAddrPort("10.0.0.2:80")})
+	if !errors.Is(r.Err, syscall.ENETDOWN) || !errors.Is(r.Err, syscall.ENODEV) {
+		t.Errorf("connecting over a device that fails: %v", r.Err)
+	}
+	if n := f.closed.Load(); n != 1 {
+		t.Errorf("the device was closed %d times, want once", n)
+	}
+	if s := a.Stats(); !strings.Contains(s.Interfaces[0].Failure, syscall.ENODEV.Error()) {
+		t.Errorf("the statistics tell of %q", s.Interfaces[0].Failure)
+	}
+}
+
 // isDown checks that an error has an errno and the device's own failure.
 func isDown(t *testing.T, what string, err error) {
 	t.Helper()
