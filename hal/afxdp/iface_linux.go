@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -76,40 +75,6 @@ func (i *iface) gone() error {
 		return fmt.Errorf("interface %s is gone (deleted, or moved to another namespace): open the device again: %w", i.name, unix.ENODEV)
 	}
 	return nil
-}
-
-// defaultRoute returns a default route over the interface, or over the bridge or bond
-// that it is a part of, of any table, or "".
-func (i *iface) defaultRoute() (string, error) {
-	routes, err := i.nl.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-	if err != nil {
-		return "", fmt.Errorf("routes over interface %s: %w", i.name, err)
-	}
-	for _, r := range routes {
-		if i.isDefault(r) {
-			if r.Gw != nil {
-				return "via " + r.Gw.String(), nil
-			}
-			return "yes", nil
-		}
-	}
-	return "", nil
-}
-
-func (i *iface) isDefault(r netlink.Route) bool {
-	if r.Type != unix.RTN_UNICAST {
-		return false
-	}
-	if r.Dst != nil {
-		if ones, _ := r.Dst.Mask.Size(); ones > 0 || !r.Dst.IP.IsUnspecified() {
-			return false
-		}
-	}
-	hops := []int{r.LinkIndex}
-	for _, hop := range r.MultiPath {
-		hops = append(hops, hop.LinkIndex)
-	}
-	return slices.Contains(hops, i.index) || i.link.MasterIndex > 0 && slices.Contains(hops, i.link.MasterIndex)
 }
 
 // kernelHas returns the addresses of the namespace: those of all interfaces, since

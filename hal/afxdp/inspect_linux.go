@@ -94,7 +94,7 @@ func (i *iface) findStation(filter string) finding {
 
 func (i *iface) findRoute(force bool) finding {
 	f := finding{name: "default route", value: "none"}
-	route, err := i.defaultRoute()
+	route, err := netif.DefaultRoute(i.nl, i.link)
 	switch {
 	case err != nil:
 		f.value, f.err = "unknown", err

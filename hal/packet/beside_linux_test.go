@@ -203,7 +203,6 @@ func TestGroupMembership(t *testing.T) {
 	ours, _ := cable(t)
 	dev := openIn(t, ours, "packet:veth0?mac=02:00:00:00:07:07")
 	members := func() string { return ours.Run("ip", "maddr", "show", "dev", "veth0") }
-	before := members()
 	const solicit, mdns = "33:33:ff:00:00:02", "01:00:5e:00:00:fb"
 	set := func(l hal.Local, want ...string) {
 		t.Helper()
@@ -223,8 +222,8 @@ func TestGroupMembership(t *testing.T) {
 	set(hal.Local{})
 	set(hal.Local{Addrs: []netip.Addr{six}}, solicit)
 	dev.Close()
-	if after := members(); after != before {
-		t.Errorf("before\n%s\nafter\n%s", before, after)
+	if after := members(); strings.Contains(after, solicit) {
+		t.Errorf("after Close the interface receives for:\n%s", after)
 	}
 }
 

@@ -26,7 +26,7 @@ func inspect(c Config) (facts []hal.Fact, err error) {
 			return err
 		}
 		s := sight{Config: c, nl: nl, link: link, LinkAttrs: link.Attrs()}
-		for _, look := range []func() hal.Fact{s.rights, s.kind, s.state, s.port, s.addrs, s.route, s.forwarding, s.proxyARP, s.buffer} {
+		for _, look := range []func() hal.Fact{s.state, s.kind, s.port, s.station, s.length, s.addrs, s.route, s.forwarding, s.proxyARP, s.rights, s.buffer} {
 			facts = append(facts, look())
 		}
 		return nil
@@ -42,16 +42,27 @@ type sight struct {
 	link netlink.Link
 }
 
-func (s *sight) rights() hal.Fact {
-	f := hal.Fact{Name: "packet sockets", Value: "may be opened"}
-	if err := probe(); err != nil {
-		f.Value, f.Problem = "no", err.Error()
+// station says which MAC address is ours.
+func (s *sight) station() hal.Fact {
+	f := hal.Fact{Name: "MAC address", Value: s.HardwareAddr.String() + ", the kernel's too"}
+	if s.Config.MAC != (hal.MAC{}) {
+		f.Value = fmt.Sprintf("%v (the kernel's is %v)", s.Config.MAC, s.HardwareAddr)
 	}
 	return f
 }
 
-func (s *sight) kind() hal.Fact {
-	return hal.Fact{Name: "interface", Value: fmt.Sprintf("%s, MAC %v, MTU %d", s.link.Type(), s.HardwareAddr, s.LinkAttrs.MTU)}
+func (s *sight) kind() hal.Fact { return hal.Fact{Name: "kind", Value: s.link.Type()} }
+
+func (s *sight) length() hal.Fact {
+	return hal.Fact{Name: "MTU", Value: fmt.Sprint(s.LinkAttrs.MTU)}
+}
+
+func (s *sight) rights() hal.Fact {
+	f := hal.Fact{Name: "capabilities", Value: "all that are needed"}
+	if err := probe(); err != nil {
+		f.Value, f.Problem = "without CAP_NET_RAW", err.Error()
+	}
+	return f
 }
 
 func (s *sight) state() hal.Fact {
@@ -91,24 +102,20 @@ func (s *sight) addrs() hal.Fact {
 		text = append(text, a.IPNet.String())
 	}
 	if text != nil {
-		f.Value = strings.Join(text, " ") + " (ours must be others)"
+		f.Value = strings.Join(text, ", ") + " (ours must be others)"
 	}
 	return f
 }
 
+// route tells of the machine's way out. It stays the kernel's, so that it is nothing
+// to be afraid of; but to know it helps to find the right interface.
 func (s *sight) route() hal.Fact {
-	f := hal.Fact{Name: "default route", Value: "elsewhere"}
-	list, err := s.nl.RouteList(s.link, netlink.FAMILY_ALL)
-	if err != nil {
+	f := hal.Fact{Name: "default route", Value: "none"}
+	switch route, err := netif.DefaultRoute(s.nl, s.LinkAttrs); {
+	case err != nil:
 		f.Value = "not known: " + err.Error()
-	}
-	for _, r := range list {
-		if ones := 0; r.Dst != nil {
-			if ones, _ = r.Dst.Mask.Size(); ones > 0 {
-				continue
-			}
-		}
-		f.Value = "here: this machine's own way out, which the kernel keeps beside us"
+	case route != "":
+		f.Value = route + " (the kernel keeps it)"
 	}
 	return f
 }

@@ -50,8 +50,9 @@ func TestInspect(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"interface": "veth, MAC", "link": "up", "port of": "nothing", "the kernel's addresses": "10.78.0.1/24 fd78::1/64",
-		"default route": "elsewhere", "forwarding": "off", "proxy ARP": "off", "packet sockets": "may be opened", "receive buffer": "8192 KiB",
+		"kind": "veth", "MAC address": "the kernel's too", "MTU": "1500", "link": "up", "port of": "nothing",
+		"the kernel's addresses": "10.78.0.1/24, fd78::1/64", "default route": "none", "forwarding": "off", "proxy ARP": "off",
+		"capabilities": "all", "receive buffer": "8192 KiB",
 	} {
 		if !strings.Contains(sound[name].Value, want) {
 			t.Errorf("%s: %+v, want %q", name, sound[name], want)
@@ -60,11 +61,12 @@ func TestInspect(t *testing.T) {
 	for _, c := range []struct {
 		commands, spec, name, value, problem string
 	}{
-		{"ip route add default via 10.78.0.9", "packet:veth0", "default route", "here", ""},
+		{"ip route add default via 10.78.0.9", "packet:veth0", "default route", "via 10.78.0.9", ""},
 		{"sysctl -qw net.ipv4.conf.veth0.proxy_arp=1", "packet:veth0", "proxy ARP", "on", "sysctl -w net.ipv4.conf.veth0.proxy_arp=0"},
 		{"sysctl -qw net.ipv4.ip_forward=1", "packet:veth0", "forwarding", "on", "sysctl -w net.ipv4.conf.veth0.forwarding=0"},
 		{"sysctl -qw net.ipv6.conf.all.forwarding=1", "packet:veth0", "forwarding", "on", "net.ipv6.conf.all.forwarding=0"},
 		{"true", "packet:veth0?mac=02:00:00:00:07:07", "forwarding", "on", ""},
+		{"true", "packet:veth0?mac=02:00:00:00:07:07", "MAC address", "02:00:00:00:07:07 (the kernel's is", ""},
 		{"true", "packet:veth0?ring", "receive buffer", "ring", ""},
 		{"ip link add br0 type bridge && ip link set veth0 master br0", "packet:veth0", "port of", "br0, a bridge", "packet:br0"},
 		{"ip link set veth0 down", "packet:veth0", "link", "down", "ip link set veth0 up"},

@@ -197,7 +197,7 @@ func foreign(imp string) bool {
 // TestTablesNameOurPackages looks that the tables name packages that are there, or that
 // the design has announced.
 func TestTablesNameOurPackages(t *testing.T) {
-	planned := []string{"kernel", "sim", "hal/afxdp", "hal/dpdk"}
+	planned := []string{"kernel", "sim", "hal/dpdk"}
 	there := repo(t).packages()
 	check := func(pattern string) {
 		for pkg := range there {
