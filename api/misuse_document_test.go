@@ -91,7 +91,7 @@ Demikernel's where both can be defended.
   ENOTSUP, which on Linux is EOPNOTSUPP.
 - **Linux** is measured by the tests, with sockets that do not block, on the loopback
   interface; where a manual page is named it is from there.
-- **ours** is tested on a wire in memory and on a TAP device with the kernel at the other
+- **ours** is tested on a wire in memory, and on a TAP, a packet socket and AF_XDP with the kernel at the other
   end. Compare with ''errors.Is(err, syscall.EINVAL)''. ✉ says that the call gave a token
   and the error comes in its completion. Such calls fail themselves for their arguments, for
   their descriptor, and after Exit; whatever a socket's state is to blame for comes later.

@@ -21,6 +21,9 @@ const (
 //
 // One in 65536 packets with a right checksum looks the same. It is right anyway.
 func blank(first []byte) (hal.Meta, bool) {
+	if len(first) < hal.EthernetHeaderLen || first[12] != 0x08 && first[12] != 0x86 {
+		return hal.Meta{}, false // not IP
+	}
 	h, err := offload.Parse(first)
 	if err != nil || h.Version == 0 || h.Fragment || h.Total == 0 {
 		return hal.Meta{}, false

@@ -53,18 +53,24 @@ func (q *txQueue) Flush() error {
 	case q.link.gone.Load():
 		return q.errGone()
 	}
-	q.ring.publish()
-	if q.link.down.Load() {
+	if q.dirty {
+		q.ring.publish()
+	}
+	switch {
+	case q.link.down.Load():
 		q.unsent.end() // we hear when it is up again
+	case q.dirty && q.unsent.over():
+		if err := q.kick(fd); err != nil {
+			return err
+		}
+	}
+	if q.reap(); len(q.pool.free) >= q.txChain {
+		q.starved.end()
 		return q.check()
 	}
-	if !q.dirty || !q.unsent.over() {
-		return q.check()
+	if q.starved.last > 0 {
+		return q.full()
 	}
-	if err := q.kick(fd); err != nil {
-		return err
-	}
-	q.reap()
 	return q.check()
 }
 

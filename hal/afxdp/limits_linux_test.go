@@ -168,6 +168,38 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
+// A device that was full asks to be looked at, until it is not full any more:
+// nobody is woken for ever because somebody wanted to send once.
+func TestFullIsNotForEver(t *testing.T) {
+	c := variant{}.cable(t)
+	_, tx := halves(t, c.open(t, "?filter=all&frames=256"))
+	pending := func() bool { _, ok := tx.(hal.Pending).Pending(); return ok }
+	fs, lent := make([]hal.Frame, 1), []hal.Frame(nil)
+	for {
+		n, err := tx.Alloc(fs, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		if pending() {
+			t.Fatal("a device that is not full asks to be looked at")
+		}
+		lent = append(lent, fs[0])
+	}
+	if !pending() {
+		t.Error("a full device does not ask to be looked at")
+	}
+	tx.Release(lent)
+	if err := tx.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if pending() {
+		t.Error("a device that is not full any more asks to be looked at")
+	}
+}
+
 // Frames that are on loan when the device is closed stay readable, and when the
 // last of them comes back their addresses are free.
 func TestLoansOutliveDevice(t *testing.T) {

@@ -22,6 +22,7 @@ type rxQueue struct {
 	side   *copies // of queue 0: what the kernel has got too; nil: none
 	joined int     // readable when the socket or side is; -1: without side
 	skips  bool    // the ring is in the middle of a packet that is too long
+	rounds uint32  // bursts so far
 }
 
 // FD implements [hal.Pollable].
@@ -42,16 +43,25 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 	if fd < 0 {
 		return 0, hal.ErrClosed
 	}
-	if n := q.drain(fs); n > 0 {
-		return n, nil
+	if q.rounds++; q.rounds%copyRounds != 0 {
+		if n := q.drain(fs); n > 0 {
+			return n, nil
+		}
 	}
 	if q.side != nil {
 		if n, err := q.copied(fs); n > 0 || err != nil {
 			return n, err
 		}
 	}
+	if n := q.drain(fs); n > 0 {
+		return n, nil
+	}
 	return 0, q.nothing(fd)
 }
+
+// copyRounds is how many bursts come out of the ring, if it is never empty, before
+// somebody looks for copies: the system call is worth that many.
+const copyRounds = 32
 
 // copied receives what the kernel has got too.
 func (q *rxQueue) copied(fs []hal.Frame) (int, error) {

@@ -23,7 +23,7 @@ type txQueue struct {
 
 	dirty   bool   // the kernel may not have taken all of the ring
 	unsent  recess // it has not, although it was asked to
-	starved recess // all chunks are with it, or on loan
+	starved recess // somebody wants to send, and all chunks are with it or on loan
 }
 
 // Notify implements [hal.Notifier].
@@ -45,10 +45,7 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 		return 0, hal.ErrShortBurst
 	case len(q.pool.free) < n:
 		if q.reap(); len(q.pool.free) < n {
-			if q.starved.over() {
-				q.starved.begin()
-			}
-			return 0, q.check()
+			return 0, q.full()
 		}
 	}
 	q.starved.end()
@@ -60,6 +57,15 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 		fs[i].More = i < n-1
 	}
 	return n, nil
+}
+
+// full notes that somebody wants to send and cannot. He looks again after a
+// recess.
+func (q *txQueue) full() error {
+	if q.starved.over() {
+		q.starved.begin()
+	}
+	return q.check()
 }
 
 // check fails if the kernel's side of the rings makes no sense.
@@ -111,8 +117,8 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 		if why, ok := q.fits(chain, size); !ok {
 			q.dropped(why)
 			q.takeBack(chain)
-		} else if q.ring.room(n) < n {
-			return i, q.check()
+		} else if q.ring.room(n) < n { // until the kernel shows what it has dropped
+			return i, q.full()
 		} else {
 			q.queue(chain)
 			packets++

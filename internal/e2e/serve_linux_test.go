@@ -54,15 +54,9 @@ type server struct {
 // servers tells the namespaces of this process apart.
 var servers atomic.Int64
 
-// serve starts a server on a TAP, at 10.77.0.2 and fd77::2, and waits until it is
-// ready. The test's end stops it as a user would, and checks that it leaves
-// nothing.
-func serve(t *testing.T, args ...string) *server {
-	t.Helper()
-	return tapWire.serve(t, args...)
-}
-
-// start is serve for any command that runs a host until it is interrupted.
+// start starts a command that runs a host until it is interrupted, on a TAP, at
+// 10.77.0.2 and fd77::2, and waits until it is ready. The test's end stops it as a
+// user would, and checks that it leaves nothing.
 func start(t *testing.T, command string, args ...string) *server {
 	t.Helper()
 	return startTo(t, nil, command, args...)

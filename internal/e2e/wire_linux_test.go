@@ -127,7 +127,7 @@ func (w wire) lab(t *testing.T) *server {
 	return s
 }
 
-// serve starts a server on the wire.
+// serve starts a server on the wire, like start.
 func (w wire) serve(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := w.lab(t)

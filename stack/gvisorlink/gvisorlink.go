@@ -19,6 +19,12 @@
 // the goroutine that writes them, in super-frames where the device takes them,
 // and wait in a backlog while the device is full.
 //
+// Nobody tells a device that is shared with the kernel (packet:, afxdp:) which
+// addresses such a stack has: call [hal.SetLocal] with them, and with their
+// multicast groups, whenever they change. AF_XDP gives nothing before that. Where
+// Info.SharedMAC is set, an address that gVisor derives from the MAC address
+// (AutoGenLinkLocal without OpaqueIIDOpts) is the kernel's own.
+//
 // [Do] is the other way round: it reaches into the stack of a Ringtail host, for
 // what Ringtail has no words for, such as packet filters.
 //

@@ -1,8 +1,8 @@
 // Package netface is tests only: the net face of package api beside package net.
 //
 // The same body runs on the kernel's sockets, through package net, and on ours,
-// over a wire in memory and over a TAP to the kernel; what each call returns is
-// noted in the same words and compared:
+// over a wire in memory and, by each driver that can, to the kernel; what each call
+// returns is noted in the same words and compared:
 //
 //	{name: "the peer resets", body: func(r *run) {
 //		near, far := r.pair()

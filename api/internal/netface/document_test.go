@@ -99,8 +99,8 @@ face. They differ in %[2]d.
 - **package net** is measured by the tests, on the kernel's loopback interface, with IPv4 and
   with IPv6. ⏱ is measured between two network namespaces, because it takes addresses
   where nobody answers, or time.
-- **ours** is measured by the same code, on a wire in memory with IPv4 and with IPv6, and on a TAP
-  device with the kernel at the far end; ⏱ in a bubble of virtual time.
+- **ours** is measured by the same code, on a wire in memory with IPv4 and with IPv6, and on a
+  TAP, a packet socket and AF_XDP with the kernel at the far end; ⏱ in a bubble of virtual time.
 - Calls are those of the near end. ''n, error'' is what they return: ''ok'' is nil, and an error is
   written as the structure that it has: ''read tcp near->far: read: ECONNRESET'' is a
   ''*net.OpError'' with its Op, Net, Source and Addr, around an ''*os.SyscallError'' with its

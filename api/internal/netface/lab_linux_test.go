@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ringtail-net/ringtail/hal"
+	_ "github.com/ringtail-net/ringtail/hal/afxdp"
+	_ "github.com/ringtail-net/ringtail/hal/packet"
 	_ "github.com/ringtail-net/ringtail/hal/tap"
 	"github.com/ringtail-net/ringtail/internal/netlab"
 	"github.com/ringtail-net/ringtail/internal/testenv"
@@ -26,15 +28,15 @@ func TestTableInALab(t *testing.T) {
 	})
 }
 
-// TestTableOnTAP runs the table on ours with the kernel at the far end.
-func TestTableOnTAP(t *testing.T) {
+// TestTableToTheKernel runs the table on ours with the kernel at the far end.
+func TestTableToTheKernel(t *testing.T) {
 	t.Parallel()
-	testenv.Need(t, "tap", netlab.Available())
-	w := onTAP(t)
-	t.Run("rows", func(t *testing.T) {
-		rows(t, func(r row) bool { return !r.lab }, func(t *testing.T, r row) {
-			t.Parallel()
-			r.check(t, w)
+	toTheKernel(t, func(t *testing.T, w world) {
+		t.Run("rows", func(t *testing.T) {
+			rows(t, func(r row) bool { return !r.lab }, func(t *testing.T, r row) {
+				t.Parallel()
+				r.check(t, w)
+			})
 		})
 	})
 }
@@ -98,27 +100,60 @@ func onTAP(t testing.TB) world {
 	return w
 }
 
-func onTAPToo(t *testing.T, test func(*testing.T, world)) {
-	t.Run("TAP", func(t *testing.T) {
-		t.Parallel()
-		testenv.Need(t, "tap", netlab.Available())
-		test(t, onTAP(t))
-	})
+// onCable is a host of ours on an interface that the kernel there goes on using,
+// and another kernel at the other end of its cable.
+func onCable(t testing.TB, driver string) world {
+	lab := netlab.New(t)
+	near, ns := lab.Namespace("near"), lab.Namespace("far")
+	w := world{ours: true, far: packageNet{ns.Do}, farAddr: netip.MustParseAddr("10.2.0.2")}
+	lab.Veth(
+		netlab.Port{NS: near, Name: "eth0", Addrs: []string{"10.2.0.3/24"}},
+		netlab.Port{NS: ns, Name: "eth0", Addrs: []string{w.farAddr.String() + "/24"}},
+	)
+	dev := must(hal.Open(fmt.Sprintf("%s:eth0?netns=%s", driver, near.Path())))
+	w.router(ns)
+	host, face, addr := ourHost(t, dev, "10.2.0.1/24", stack.Route{To: netip.MustParsePrefix(hidden), Via: w.farAddr})
+	w.near, w.nearAddr = face, addr
+	w.around()
+	check(host.Ready(ctx))
+	return w
 }
 
-// TestConnOnTAP has the kernel as the other end of each connection.
-func TestConnOnTAP(t *testing.T) {
-	t.Parallel()
-	testenv.Need(t, "tap", netlab.Available())
-	w := onTAP(t)
-	for _, o := range orders {
-		t.Run(o.name, func(t *testing.T) { o.judge(t, w) })
+// drivers are those that have the kernel at the other end.
+var drivers = []string{"tap", "packet", "afxdp"}
+
+// by is a host of ours on a driver, and the kernel at the other end.
+func by(t *testing.T, driver string) world {
+	testenv.Need(t, driver, netlab.Available())
+	if driver == "tap" {
+		return onTAP(t)
+	}
+	return onCable(t, driver)
+}
+
+// toTheKernel runs a test on every driver.
+func toTheKernel(t *testing.T, test func(*testing.T, world)) {
+	for _, driver := range drivers {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			test(t, by(t, driver))
+		})
 	}
 }
 
-func stormOverTAP(t *testing.T) {
-	t.Run("TAP", func(t *testing.T) {
-		testenv.Need(t, "tap", netlab.Available())
-		stormOver(t, onTAP(t))
+// TestConnToTheKernel has the kernel as the other end of each connection.
+func TestConnToTheKernel(t *testing.T) {
+	t.Parallel()
+	toTheKernel(t, func(t *testing.T, w world) {
+		for _, o := range orders {
+			t.Run(o.name, func(t *testing.T) { o.judge(t, w) })
+		}
 	})
+}
+
+// stormToTheKernel counts goroutines: one after the other.
+func stormToTheKernel(t *testing.T) {
+	for _, driver := range drivers {
+		t.Run(driver, func(t *testing.T) { stormOver(t, by(t, driver)) })
+	}
 }

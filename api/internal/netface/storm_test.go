@@ -92,7 +92,7 @@ func TestStorm(t *testing.T) {
 		check(h.Close())
 	}
 	goroutinesLeft(t, before)
-	stormOverTAP(t)
+	stormToTheKernel(t)
 }
 
 func stormOver(t *testing.T, w world) {

@@ -4,6 +4,6 @@ package netface
 
 import "testing"
 
-func onTAPToo(*testing.T, func(*testing.T, world)) {}
+func toTheKernel(*testing.T, func(*testing.T, world)) {}
 
-func stormOverTAP(*testing.T) {}
+func stormToTheKernel(*testing.T) {}

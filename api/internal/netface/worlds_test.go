@@ -7,8 +7,8 @@ import (
 )
 
 // everywhere runs a test on package net and on ours, over a wire in memory: what
-// holds there holds here. Over a TAP it runs where there are TAPs (onTAPToo), and
-// with IPv6 in the long form.
+// holds there holds here. To the kernel's it runs where that
+// can be (toTheKernel), and with IPv6 in the long form.
 func everywhere(t *testing.T, test func(t *testing.T, w world)) {
 	for _, addrs := range [][3]string{{"127.0.0.1", "10.0.0.1/24", "10.0.0.2/24"}, {"::1", "fd00::1/64", "fd00::2/64"}} {
 		family := "IPv4"
@@ -28,5 +28,5 @@ func everywhere(t *testing.T, test func(t *testing.T, w world)) {
 			nothingLeft(t, hosts[:])
 		})
 	}
-	onTAPToo(t, test)
+	toTheKernel(t, test)
 }
