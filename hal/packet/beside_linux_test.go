@@ -137,6 +137,27 @@ func drain(t *testing.T, dev hal.Device) (got [][]byte) {
 	return got
 }
 
+// TestLittleRoomForFilters: where the kernel takes only short filters, more is received
+// than is ours, and not less.
+func TestLittleRoomForFilters(t *testing.T) {
+	ours, theirs := cable(t)
+	dev := openIn(t, ours, "packet:veth0?queues=2")
+	if out, err := ours.Command("sysctl", "-qw", "net.core.optmem_max=2500").CombinedOutput(); err != nil {
+		t.Skipf("this kernel has one limit for all namespaces: %s", out)
+	}
+	var l hal.Local
+	for i := range byte(200) {
+		l.Addrs = append(l.Addrs, netip.AddrFrom4([4]byte{10, 79, 0, i}))
+	}
+	if err := hal.SetLocal(dev, l); err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs.Far(t, "veth0").Send(experiment(dev.Info().MAC, 60)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, dev, 1)
+}
+
 // TestOwnMAC: the kernel leaves what is sent to our own address alone even if it
 // forwards, which it does not if we share its address.
 func TestOwnMAC(t *testing.T) {

@@ -26,7 +26,7 @@ func inspect(c Config) (facts []hal.Fact, err error) {
 			return err
 		}
 		s := sight{Config: c, nl: nl, link: link, LinkAttrs: link.Attrs()}
-		for _, look := range []func() hal.Fact{s.state, s.kind, s.port, s.station, s.length, s.addrs, s.route, s.forwarding, s.proxyARP, s.rights, s.buffer} {
+		for _, look := range []func() hal.Fact{s.state, s.kind, s.port, s.station, s.length, s.superFrames, s.addrs, s.route, s.forwarding, s.proxyARP, s.rights, s.buffer} {
 			facts = append(facts, look())
 		}
 		return nil
@@ -55,6 +55,27 @@ func (s *sight) kind() hal.Fact { return hal.Fact{Name: "kind", Value: s.link.Ty
 
 func (s *sight) length() hal.Fact {
 	return hal.Fact{Name: "MTU", Value: fmt.Sprint(s.LinkAttrs.MTU)}
+}
+
+// superFrames tells how long the kernel makes those that it merges of what arrives.
+func (s *sight) superFrames() hal.Fact {
+	const most = 1 << 16
+	longest := max(s.GROMaxSize, s.GROIPv4MaxSize)
+	f := hal.Fact{Name: "super-frames", Value: fmt.Sprintf("up to %d bytes", longest)}
+	cure := "ip link set " + s.LinkAttrs.Name
+	if s.GROMaxSize > most {
+		cure += fmt.Sprintf(" gro_max_size %d", most)
+	}
+	if s.GROIPv4MaxSize > most {
+		cure += fmt.Sprintf(" gro_ipv4_max_size %d", most)
+	}
+	switch {
+	case longest == 0:
+		f.Value = "of a length that this kernel does not tell"
+	case longest > most:
+		f.Problem = "those longer than 64 KiB (BIG TCP) will be lost: " + cure
+	}
+	return f
 }
 
 func (s *sight) rights() hal.Fact {

@@ -50,7 +50,7 @@ func TestInspect(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"kind": "veth", "MAC address": "the kernel's too", "MTU": "1500", "link": "up", "port of": "nothing",
+		"kind": "veth", "MAC address": "the kernel's too", "MTU": "1500", "super-frames": "up to 65536", "link": "up", "port of": "nothing",
 		"the kernel's addresses": "10.78.0.1/24, fd78::1/64", "default route": "none", "forwarding": "off", "proxy ARP": "off",
 		"capabilities": "all", "receive buffer": "8192 KiB",
 	} {
@@ -67,6 +67,7 @@ func TestInspect(t *testing.T) {
 		{"sysctl -qw net.ipv6.conf.all.forwarding=1", "packet:veth0", "forwarding", "on", "net.ipv6.conf.all.forwarding=0"},
 		{"true", "packet:veth0?mac=02:00:00:00:07:07", "forwarding", "on", ""},
 		{"true", "packet:veth0?mac=02:00:00:00:07:07", "MAC address", "02:00:00:00:07:07 (the kernel's is", ""},
+		{"ip link set veth0 gro_max_size 130000", "packet:veth0", "super-frames", "130000", "gro_max_size 65536"},
 		{"true", "packet:veth0?ring", "receive buffer", "ring", ""},
 		{"ip link add br0 type bridge && ip link set veth0 master br0", "packet:veth0", "port of", "br0, a bridge", "packet:br0"},
 		{"ip link set veth0 down", "packet:veth0", "link", "down", "ip link set veth0 up"},

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -471,5 +472,62 @@ func TestNoAllocation(t *testing.T) {
 		}); got != 0 || received < 200 {
 			t.Errorf("%s: receiving %d packets allocates %v times a burst", spec, received, got)
 		}
+	}
+}
+
+// TestToldByAHalf: if a sender is the first to find the interface gone, whoever waits
+// for packets hears of it all the same.
+func TestToldByAHalf(t *testing.T) {
+	ours, _ := cable(t)
+	dev := openIn(t, ours, "packet:veth0").(*device)
+	told := make(chan struct{}, 8)
+	dev.queues[0].rx.(*rxQueue).Notify(func() { told <- struct{}{} })
+	dev.gone.Store(true)                                  // as a sender does
+	ours.Run("ip", "link", "set", "veth0", "mtu", "1400") // the kernel says something
+	select {
+	case <-told:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody told the receiver")
+	}
+}
+
+// TestOpenUnderTraffic: while the queues of a device are being opened no packet is
+// received twice.
+func TestOpenUnderTraffic(t *testing.T) {
+	ours, theirs := cable(t)
+	far := theirs.Far(t, "veth0")
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		p := experiment(hal.Broadcast, 60)
+		for i := uint32(0); ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			binary.BigEndian.PutUint32(p[20:], i)
+			p[28]++ // another flow, perhaps
+			if err := far.Send(p); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for range 3 {
+		dev := openIn(t, ours, "packet:veth0?queues=3")
+		seen := map[uint32]bool{}
+		for _, p := range receive(t, dev, 1000) {
+			i := binary.BigEndian.Uint32(p[1+20:])
+			if seen[i] {
+				t.Fatalf("packet %d was received twice", i)
+			}
+			seen[i] = true
+		}
+		dev.Close()
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }

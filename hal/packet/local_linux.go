@@ -78,11 +78,8 @@ func (d *device) receiveFor(w wanted) error {
 		}
 		added = append(added, m)
 	}
-	program := w.compile()
-	for _, q := range d.queues {
-		if err := attachFilter(q.rxFD, program); err != nil {
-			return fail("filter", err)
-		}
+	if err := d.filter(w); err != nil {
+		return fail("filter", err)
 	}
 	for m := range d.members {
 		if !members[m] {
@@ -90,6 +87,24 @@ func (d *device) receiveFor(w wanted) error {
 		}
 	}
 	d.members = members
+	return nil
+}
+
+// filter replaces the filters of all queues. Where the kernel has no room for one
+// that looks at our addresses (net.core.optmem_max was 20 KiB once), a short one that
+// looks only at our MAC address will do.
+func (d *device) filter(w wanted) error {
+	program := w.compile()
+	for _, q := range d.queues {
+		err := attachFilter(q.rxFD, program)
+		if err == unix.ENOMEM && w.steer {
+			w.steer = false
+			return d.filter(w)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

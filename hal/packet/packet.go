@@ -1,7 +1,7 @@
 // Package packet is the driver of raw packet sockets (AF_PACKET): a second host
 // on an interface of this machine, beside the kernel's own and without a driver
-// of its own. It works on every Ethernet interface of Linux, needs one capability,
-// and changes nothing that outlives it.
+// of its own. It works on every Ethernet interface of Linux, needs one capability
+// (CAP_NET_RAW), and changes nothing that outlives it.
 //
 //	import _ "github.com/ringtail-net/ringtail/hal/packet"
 //
