@@ -230,6 +230,44 @@ func TestFullIsOverAtTheEnd(t *testing.T) {
 	}
 }
 
+// What is full and has no carrier waits for that alone, however long it takes.
+func TestFullWithoutCarrier(t *testing.T) {
+	c := variant{}.cable(t)
+	dev := c.open(t, "?filter=all&frames=256")
+	_, tx := halves(t, dev)
+	s := sleeper(t, dev)
+	pending := func() bool { _, ok := tx.(hal.Pending).Pending(); return ok }
+	fs := make([]hal.Frame, 1)
+	alloc := func() (n int) {
+		n, err := tx.Alloc(fs, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for alloc() > 0 {
+	}
+	if !pending() {
+		t.Fatal("a full device does not ask to be looked at")
+	}
+	c.far.Run("ip", "link", "set", "eth0", "down")
+	linkIs(t, dev, hal.LinkDown)
+	if err := tx.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if alloc(); pending() {
+		t.Error("a full device without carrier asks to be looked at")
+	}
+	c.far.Run("ip", "link", "set", "eth0", "up")
+	eventually(t, "a full device asks to be looked at when the carrier is back", func() bool {
+		if err := s.Wait(time.Now().Add(guard)); err != nil {
+			t.Fatal(err)
+		}
+		alloc()
+		return pending()
+	})
+}
+
 // Frames that are on loan when the device is closed stay readable, and when the
 // last of them comes back their addresses are free.
 func TestLoansOutliveDevice(t *testing.T) {

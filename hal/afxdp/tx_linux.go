@@ -62,7 +62,10 @@ func (q *txQueue) Alloc(fs []hal.Frame, size int) (int, error) {
 // full notes that somebody wants to send and cannot. He looks again after a
 // recess.
 func (q *txQueue) full() error {
-	if q.starved.over() {
+	switch {
+	case q.link.down.Load():
+		q.starved.end() // nothing moves before it is up, and we hear of that
+	case q.starved.over():
 		q.starved.begin()
 	}
 	return q.check()
