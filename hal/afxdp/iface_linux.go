@@ -3,12 +3,12 @@ package afxdp
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
 
 // iface is what was found out about the interface, in its namespace.
@@ -77,22 +77,6 @@ func (i *iface) gone() error {
 	return nil
 }
 
-// kernelHas returns the addresses of the namespace: those of all interfaces, since
-// the kernel answers for every one of them on each.
-func (i *iface) kernelHas() (map[netip.Addr]bool, error) {
-	list, err := i.nl.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("the kernel's addresses: %w", err)
-	}
-	has := map[netip.Addr]bool{}
-	for _, a := range list {
-		if addr, ok := netip.AddrFromSlice(a.IP); ok {
-			has[addr.Unmap()] = true
-		}
-	}
-	return has, nil
-}
-
 // addressesFit refuses addresses for which the filter cannot do what is meant: with
 // filter=local both the kernel and we would answer for an address that the kernel has
 // too, and it would never get its traffic; by ports, nobody would answer for
@@ -101,16 +85,17 @@ func (p *program) addressesFit(l hal.Local) error {
 	if p.filter.kind != byAddress || len(l.Addrs) == 0 {
 		return nil
 	}
-	has, err := p.iface.kernelHas()
+	has, err := netif.Addresses(p.iface.nl, p.iface.index)
 	if err != nil {
 		return err
 	}
 	_, some := p.filter.portsOf(l)
 	for _, a := range l.Addrs {
-		switch a = a.Unmap().WithZone(""); {
-		case has[a] && !some:
-			return fmt.Errorf("address %v is the kernel's on this machine: take another one, or share it by ports, as with filter=tcp/80: %w", a, unix.EADDRINUSE)
-		case !has[a] && some:
+		a = a.Unmap().WithZone("")
+		switch at, taken := has[a]; {
+		case taken && !some:
+			return fmt.Errorf("address %v is the kernel's, on %s: take another one, or share it by ports, as with filter=tcp/80: %w", a, netif.NameOf(p.iface.nl, at), unix.EADDRINUSE)
+		case !taken && some:
 			return fmt.Errorf("address %v is not the kernel's, and by ports we share what is (ip address add %v dev %s, or leave out the ports to have it alone): %w", a, a, p.iface.name, unix.EADDRNOTAVAIL)
 		}
 	}

@@ -263,6 +263,7 @@ func TestRefusedLocal(t *testing.T) {
 		"10.78.0.1 is the kernel's own address, on veth0": {hal.Local{Addrs: []netip.Addr{four, netip.MustParseAddr("10.78.0.1")}}, unix.EADDRINUSE},
 		"fd78::1 is the kernel's own address, on veth0":   {hal.Local{Addrs: []netip.Addr{netip.MustParseAddr("fd78::1")}}, unix.EADDRINUSE},
 		"10.99.0.1 is the kernel's own address, on lo":    {hal.Local{Addrs: []netip.Addr{netip.MustParseAddr("10.99.0.1")}}, unix.EADDRINUSE},
+		"10.78.0.1 is":     {hal.Local{Addrs: []netip.Addr{netip.MustParseAddr("::ffff:10.78.0.1")}}, unix.EADDRINUSE},
 		"by ports":         {hal.Local{Addrs: []netip.Addr{four}, Ports: []hal.Port{{Proto: 6, Number: 80}}}, hal.ErrNotSupported},
 		"64 MAC addresses": {hal.Local{MACs: make([]hal.MAC, 64)}, hal.ErrNotSupported},
 	} {

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ringtail-net/ringtail/hal"
+	"github.com/ringtail-net/ringtail/hal/internal/netif"
 )
 
 // SetLocal implements [hal.Steerer]: it replaces the filter of every socket, one
@@ -35,20 +35,15 @@ func (d *device) SetLocal(l hal.Local) error {
 // checkAddrs refuses addresses of the kernel's. That it cannot be asked is no
 // reason to refuse one.
 func (d *device) checkAddrs(addrs []netip.Addr) error {
-	list, err := d.nl.AddrList(nil, netlink.FAMILY_ALL)
+	has, err := netif.Addresses(d.nl, d.index)
 	if err != nil {
 		return nil
 	}
-	for _, a := range list {
-		ip, _ := netip.AddrFromSlice(a.IP)
-		if ip = ip.Unmap(); !slices.Contains(addrs, ip) || ip.Is6() && ip.IsLinkLocalUnicast() && a.LinkIndex != d.index {
-			continue // not ours, or the same one on another link
+	for _, a := range addrs {
+		a = a.Unmap().WithZone("")
+		if at, taken := has[a]; taken {
+			return fmt.Errorf("packet: %v is the kernel's own address, on %s: both would answer, and the kernel would reset our connections: take another address of that network: %w", a, netif.NameOf(d.nl, at), unix.EADDRINUSE)
 		}
-		name := fmt.Sprintf("interface %d", a.LinkIndex)
-		if link, err := d.nl.LinkByIndex(a.LinkIndex); err == nil {
-			name = link.Attrs().Name
-		}
-		return fmt.Errorf("packet: %v is the kernel's own address, on %s: both would answer, and the kernel would reset our connections: take another address of that network: %w", ip, name, unix.EADDRINUSE)
 	}
 	return nil
 }
