@@ -42,13 +42,15 @@ func (c *code) judgeARP() {
 	c.do(asm.JNE.Imm(asm.R1, be16(0x0604), goKernels)) // the lengths of their addresses
 	c.word(asm.R1, header+24)
 	c.hostIPv4(asm.R1)
-	c.do(
-		asm.JEq.Imm(asm.R0, int32(forUs), goOurs),
-		asm.JNE.Imm(asm.R0, int32(forUs|byPort), goKernels),
-	)
+	c.do(asm.JEq.Imm(asm.R0, int32(forUs), goOurs))
 	c.half(asm.R1, header+6)
 	c.do(
-		asm.JEq.Imm(asm.R1, be16(arpReply), goBoth),
+		asm.JNE.Imm(asm.R1, be16(arpReply), goKernels),
+		asm.Mov.Imm32(asm.R3, -1), // 255.255.255.255
+	)
+	c.hostIPv4(asm.R3)
+	c.do(
+		asm.JNE.Imm(asm.R0, 0, goBoth),
 		asm.Ja.Label(goKernels),
 	)
 }

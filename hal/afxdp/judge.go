@@ -74,7 +74,9 @@ func (t *tables) judgeMAC(frame []byte, typ uint16) verdict {
 }
 
 // judgeARP: questions for our address and answers to us are ours. Where the kernel
-// has the address too it answers, and we hear the answers to our questions.
+// has the address too it answers. Other answers are everybody's: to who asks before
+// he takes an address they go to none (RFC 5227), and unasked ones announce
+// that an address has moved.
 func (t *tables) judgeARP(frame []byte) verdict {
 	const end = hal.EthernetHeaderLen + 28
 	if len(frame) < end {
@@ -84,13 +86,11 @@ func (t *tables) judgeARP(frame []byte) verdict {
 	if [6]byte(p) != [6]byte{0, 1, 8, 0, 6, 4} { // Ethernet and IPv4
 		return forKernel
 	}
-	switch t.hosts[ip4Key([4]byte(p[24:]))] { // the target
-	case forUs:
+	switch {
+	case t.hosts[ip4Key([4]byte(p[24:]))] == forUs: // the target
 		return forUs
-	case forUs | byPort:
-		if binary.BigEndian.Uint16(p[6:]) == arpReply {
-			return forBoth
-		}
+	case binary.BigEndian.Uint16(p[6:]) == arpReply && t.hosts[ip4Key(limitedBroadcast)] != forKernel:
+		return forBoth // we have an IPv4 address
 	}
 	return forKernel
 }
