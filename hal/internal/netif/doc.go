@@ -1,5 +1,5 @@
 // Package netif is what the drivers of the kernel's network interfaces have in
-// common: names of interfaces, network namespaces, a descriptor that both halves
+// common: names of interfaces, network namespaces, default routes, a descriptor that both halves
 // of a queue use while Close may come at any moment, and memory that is lent by
 // number. A driver's half is built on it like this:
 //
