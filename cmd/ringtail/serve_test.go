@@ -58,11 +58,17 @@ func TestPing(t *testing.T) {
 		t.Errorf("nobody there: %+v", got)
 	}
 	// An interrupt ends it with a report.
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	got = runWith(ctx, "", nil, "ping", "10.0.0.1", "--addr", "10.0.0.2/24", "--hal", wire)
-	if got.code != 0 || !strings.Contains(got.out, "1 sent, 1 received") {
-		t.Errorf("interrupted: %+v", got)
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	var out, errOut buffer
+	ended := make(chan int)
+	go func() {
+		ended <- run(ctx, strings.Fields("ping 10.0.0.1 --addr 10.0.0.2/24 --hal "+wire), console{out: &out, err: &errOut, getenv: noEnv})
+	}()
+	await(t, "a reply", func() bool { return strings.Contains(out.String(), "icmp_seq=1 ") })
+	interrupt()
+	if code := <-ended; code != 0 || !strings.Contains(out.String(), " received, ") {
+		t.Errorf("interrupted: exit code %d\n%s%s", code, &out, &errOut)
 	}
 }
 

@@ -19,13 +19,13 @@ func TestBesideTheKernel(t *testing.T) {
 		kernel := func() {
 			t.Helper()
 			for _, a := range []string{"10.77.0.3", "fd77::3"} {
-				if out := s.sh("ping -c 3 -i 0.1 -W 5 " + a); !strings.Contains(out, " 0% packet loss") {
+				if out := s.sh("ping -c 3 -i 0.1 -W 20 " + a); !strings.Contains(out, " 0% packet loss") {
 					t.Errorf("ping %s:\n%s", a, out)
 				}
 			}
 			s.sh("curl -gsSf -o /dev/null http://10.77.0.3:8000/ && curl -gsSf -o /dev/null 'http://[fd77::3]:8000/'")
-			s.own.Run("ping", "-c", "1", "-W", "5", "10.77.0.1")
-			s.own.Run("ping", "-c", "1", "-W", "5", "fd77::1")
+			s.own.Run("ping", "-c", "1", "-W", "20", "10.77.0.1")
+			s.own.Run("ping", "-c", "1", "-W", "20", "fd77::1")
 		}
 		// The neighbours are asked for again while ours is busy.
 		s.ns.Run("ip", "neigh", "flush", "dev", "veth1")

@@ -223,7 +223,7 @@ func TestPing(t *testing.T) {
 	eachWire(t, wires, func(t *testing.T, w wire) {
 		s := w.serve(t)
 		for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
-			if out := s.sh("ping -c 3 -i 0.1 -W 5 " + args); !strings.Contains(out, " 0% packet loss") {
+			if out := s.sh("ping -c 3 -i 0.1 -W 20 " + args); !strings.Contains(out, " 0% packet loss") {
 				t.Errorf("ping %s:\n%s", args, out)
 			}
 		}

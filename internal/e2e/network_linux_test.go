@@ -30,5 +30,5 @@ func TestEverythingFromTheNetwork(t *testing.T) {
 	if !strings.HasPrefix(address, "10.77.0.1") || len(address) < len("10.77.0.100") {
 		t.Fatalf("no address of the server's range: %s", s.log.String())
 	}
-	s.sh("ping -c 2 -i 0.2 -W 5 " + address)
+	s.sh("ping -c 2 -i 0.2 -W 20 " + address)
 }

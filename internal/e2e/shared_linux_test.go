@@ -44,7 +44,7 @@ func TestAddressesBesideTheKernel(t *testing.T) {
 	}
 	s.ns.Run("ip", "neigh", "flush", "dev", "veth1")
 	for _, a := range append(ours, kernels, "10.77.0.3") {
-		if out := s.sh("ping -c 3 -i 0.1 -W 5 " + a); !strings.Contains(out, " 0% packet loss") || strings.Contains(out, "DUP!") {
+		if out := s.sh("ping -c 3 -i 0.1 -W 20 " + a); !strings.Contains(out, " 0% packet loss") || strings.Contains(out, "DUP!") {
 			t.Errorf("ping %s:\n%s", a, out)
 		}
 	}
@@ -66,7 +66,7 @@ func TestCommonAddress(t *testing.T) {
 		s.own.Run("ip", "neigh", "flush", "dev", "veth0")
 		s.transfer("http://"+a, path, sum, 10_000_000)
 		s.sh("curl -gsSf -o /dev/null http://" + a + ":8000/")
-		if out := s.sh("ping -c 3 -i 0.1 -W 5 " + strings.Trim(a, "[]")); !strings.Contains(out, " 0% packet loss") || strings.Contains(out, "DUP!") {
+		if out := s.sh("ping -c 3 -i 0.1 -W 20 " + strings.Trim(a, "[]")); !strings.Contains(out, " 0% packet loss") || strings.Contains(out, "DUP!") {
 			t.Errorf("ping %s:\n%s", a, out)
 		}
 	}
