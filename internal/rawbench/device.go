@@ -85,15 +85,20 @@ func (s *sender) turn() (progress bool, err error) {
 	return n > 0, errors.Join(err, s.tx.Flush())
 }
 
-// Receive takes frames to [Addr] from the first queue of dev, for a time from the
-// first one on, or until ctx ends. It gives frames back unread.
+// Receive takes frames to [Addr] from all queues of dev, since one flow may come by
+// any, for a time from the first frame on, or until ctx ends. It gives frames back
+// unread.
 func Receive(ctx context.Context, dev hal.Device, d time.Duration) (Result, error) {
 	if err := hal.SetLocal(dev, hal.Local{Addrs: []netip.Addr{netip.AddrFrom4(Addr)}}); err != nil {
 		return Result{}, err
 	}
-	rx, _, err := dev.Queue(0)
-	if err != nil {
-		return Result{}, err
+	r := receiver{fs: make([]hal.Frame, burst+dev.Info().MaxChain)}
+	for i := range dev.Info().Queues {
+		rx, _, err := dev.Queue(i)
+		if err != nil {
+			return Result{}, err
+		}
+		r.rx = append(r.rx, rx)
 	}
 	sleeper, err := hal.NewSleeper(dev)
 	if err != nil {
@@ -101,34 +106,52 @@ func Receive(ctx context.Context, dev hal.Device, d time.Duration) (Result, erro
 	}
 	defer sleeper.Close()
 	defer context.AfterFunc(ctx, sleeper.Wake)()
-	fs := make([]hal.Frame, burst+dev.Info().MaxChain)
-	var frames uint64
 	watch, end := stopwatch{}, time.Now().Add(patience)
 	for ctx.Err() == nil && time.Now().Before(end) {
-		n, err := rx.Rx(fs)
+		none := r.frames == 0
+		progress, err := r.turn()
 		if err != nil {
 			return Result{}, err
 		}
-		for i := 0; i < n; i += hal.ChainLen(fs[i:n]) {
-			if !ours(fs[i].Data) {
-				continue
-			}
-			if frames++; frames == 1 {
-				watch = start()
-				end = watch.begin.Add(d)
-			}
+		if none && r.frames > 0 { // the rest of its burst came at no cost
+			r.frames, watch = 1, start()
+			end = watch.begin.Add(d)
 		}
-		rx.Release(fs[:n])
-		if n == 0 {
+		if !progress {
 			if err := sleeper.Wait(end); err != nil {
 				return Result{}, err
 			}
 		}
 	}
-	if frames == 0 {
+	if r.frames == 0 {
 		return Result{}, fmt.Errorf("%w within %v", ErrSilence, patience)
 	}
-	return watch.stop(frames), nil
+	return watch.stop(r.frames), nil
+}
+
+// A receiver counts what is ours.
+type receiver struct {
+	rx     []hal.RxQueue
+	fs     []hal.Frame
+	frames uint64
+}
+
+// turn takes a burst from every queue, and says whether any had one.
+func (r *receiver) turn() (progress bool, err error) {
+	for _, rx := range r.rx {
+		n, err := rx.Rx(r.fs)
+		if err != nil {
+			return false, err
+		}
+		for i := 0; i < n; i += hal.ChainLen(r.fs[i:n]) {
+			if ours(r.fs[i].Data) {
+				r.frames++
+			}
+		}
+		rx.Release(r.fs[:n])
+		progress = progress || n > 0
+	}
+	return progress, nil
 }
 
 // ours tells a frame, by its first piece, from the noise of a real link.

@@ -64,6 +64,48 @@ func TestLoops(t *testing.T) {
 	}
 }
 
+// TestReceiveFromAnyQueue: the flow comes by another queue than the first.
+func TestReceiveFromAnyQueue(t *testing.T) {
+	wire, err := loopback.New(loopback.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := device(t, wire), device(t, wire)
+	ctx, stop := context.WithCancel(t.Context())
+	sent := make(chan error)
+	go func() {
+		_, err := Send(ctx, a, Frame(a.Info().MAC, b.Info().MAC, 64), time.Hour)
+		sent <- err
+	}()
+	r, err := Receive(t.Context(), second{b}, 20*time.Millisecond)
+	stop()
+	if err := errors.Join(err, <-sent); err != nil || r.Frames < 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// second is a device whose first queue gets nothing.
+type second struct{ hal.Device }
+
+func (s second) Info() hal.Info {
+	i := s.Device.Info()
+	i.Queues = 2
+	return i
+}
+
+func (s second) Queue(i int) (hal.RxQueue, hal.TxQueue, error) {
+	rx, tx, err := s.Device.Queue(0)
+	if i == 0 {
+		rx = silence{}
+	}
+	return rx, tx, err
+}
+
+type silence struct{}
+
+func (silence) Rx([]hal.Frame) (int, error) { return 0, nil }
+func (silence) Release([]hal.Frame)         {}
+
 func device(t *testing.T, wire *loopback.Wire) hal.Device {
 	t.Helper()
 	dev, err := wire.Device(loopback.Config{})
