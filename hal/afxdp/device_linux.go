@@ -141,7 +141,7 @@ func (d *device) start(q *queue, k int) error {
 		q.rx.refill(q.rx.pool.get(kernel))
 	}
 	q.rx.fill.publish()
-	if k == 0 && d.program.side != nil {
+	if k == 0 {
 		fd, err := join(q.sock.fd, d.program.side.fd)
 		if err != nil {
 			return err
@@ -156,18 +156,12 @@ func (d *device) start(q *queue, k int) error {
 // Info implements [hal.Device].
 func (d *device) Info() hal.Info {
 	mac, shared := d.program.mac()
-	i := hal.Info{
+	return hal.Info{
 		Driver: "afxdp", Name: d.name, Mode: d.mode(), MAC: mac, MTU: d.mtu, Queues: len(d.queues),
-		Link: d.linkNow(), TxOffloads: d.offload, Loans: d.loans, Headroom: headroom, MaxChain: d.maxChain(),
-		SharedMAC: shared,
+		Link: d.linkNow(), TxOffloads: d.offload, Loans: d.loans + maxCopies, Headroom: headroom, MaxChain: d.maxChain(),
+		RxOffloads: hal.Csum, // also without trust: the kernel says which copies are blank
+		SharedMAC:  shared,
 	}
-	if d.trusts || d.program.side != nil { // the kernel says which copies are blank
-		i.RxOffloads = hal.Csum
-	}
-	if d.program.side != nil {
-		i.Loans += maxCopies
-	}
-	return i
 }
 
 // mode says what was obtained.
@@ -220,9 +214,7 @@ func (d *device) countLost() {
 	}
 	d.lost = map[string]uint64{}
 	lost.into(d.lost)
-	if d.program.side != nil {
-		d.program.side.drops(d.lost)
-	}
+	d.program.side.drops(d.lost)
 }
 
 // Queue implements [hal.Device].

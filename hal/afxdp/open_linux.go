@@ -33,7 +33,7 @@ func openHere(c Config) (hal.Device, error) {
 			return nil, f.err
 		}
 	}
-	p, err := attach(i, c, true)
+	p, err := attach(i, c)
 	if err != nil {
 		i.nl.Close()
 		return nil, err

@@ -26,7 +26,7 @@ type program struct {
 	xdp    *ebpf.Program
 	copier *ebpf.Program // of the packet socket
 	link   link.Link
-	side   *copies // never nil
+	side   *copies
 
 	isNative, hasFrags bool
 
@@ -35,17 +35,17 @@ type program struct {
 	closed bool
 }
 
-// attach loads the filter for an interface and attaches it. frags says that the
-// filter bears packets in several buffers; where the kernel or the interface's
-// driver cannot, it is attached without if all packets fit one.
-func attach(i *iface, c Config, frags bool) (*program, error) {
+// attach loads the filter for an interface and attaches it. It bears packets in
+// several buffers; where the kernel or the interface's driver cannot, it is attached
+// without if all packets fit one.
+func attach(i *iface, c Config) (*program, error) {
 	f, err := parseFilter(c.Filter)
 	if err != nil {
 		return nil, err
 	}
 	p := &program{iface: i, filter: f, told: newTables(f.kind)}
 	steps := []func() error{
-		func() error { return p.load(frags) },
+		p.load,
 		func() error { p.side, err = openCopies(i, p.copier); return err },
 		func() error { return p.setLocal(hal.Local{}) },
 		func() error { return p.attach(c.Mode) },
@@ -59,15 +59,12 @@ func attach(i *iface, c Config, frags bool) (*program, error) {
 }
 
 // load makes the tables and loads the program for both of its hooks.
-func (p *program) load(frags bool) (err error) {
+func (p *program) load() (err error) {
 	if p.maps, err = newMaps(max(p.iface.queues, 1)); err != nil {
 		return fmt.Errorf("tables of the filter: %w", denied(err))
 	}
-	if frags {
-		p.xdp, err = loadXDP(p.filter.kind, p.maps, unix.BPF_F_XDP_HAS_FRAGS)
-		p.hasFrags = err == nil
-	}
-	if !p.hasFrags {
+	p.xdp, err = loadXDP(p.filter.kind, p.maps, unix.BPF_F_XDP_HAS_FRAGS)
+	if p.hasFrags = err == nil; !p.hasFrags {
 		p.xdp, err = loadXDP(p.filter.kind, p.maps, 0)
 	}
 	if err != nil {
