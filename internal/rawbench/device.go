@@ -21,7 +21,11 @@ const patience = 10 * time.Second
 
 // Send sends frames on the first queue of dev, as fast as it takes them, for a
 // time or until ctx ends. It writes every frame anew, as whoever sends does.
+// Nothing is ours meanwhile: what arrives would end every wait.
 func Send(ctx context.Context, dev hal.Device, frame []byte, d time.Duration) (Result, error) {
+	if err := hal.SetLocal(dev, hal.Local{}); err != nil {
+		return Result{}, err
+	}
 	_, tx, err := dev.Queue(0)
 	if err != nil {
 		return Result{}, err
