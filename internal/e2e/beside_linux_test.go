@@ -30,7 +30,7 @@ func TestBesideTheKernel(t *testing.T) {
 		// The neighbours are asked for again while ours is busy.
 		s.ns.Run("ip", "neigh", "flush", "dev", "veth1")
 		s.own.Run("ip", "neigh", "flush", "dev", "veth0")
-		load := s.ns.Command("curl", "-sS", "-o", "/dev/null", "http://10.77.0.2/bytes/100000000000")
+		load := s.ns.Command("curl", "-sS", "--limit-rate", "20M", "-o", "/dev/null", "http://10.77.0.2/bytes/100000000000")
 		if err := load.Start(); err != nil {
 			t.Fatal(err)
 		}
