@@ -62,10 +62,12 @@ func run(t *testing.T, seed uint64, f func(w *World)) *trace {
 			t.Log(report(t, seed, tr))
 		}
 	}()
+	w := newWorld(seed)
+	defer watch(w)()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(seed)
 		tr = &w.trace
 		w.T, w.begin, w.kick = t, time.Now(), make(chan struct{}, 1)
+		w.limit = int64(oldAge)
 		w.clock = func() int64 { return int64(time.Since(w.begin)) }
 		end := make(chan struct{})
 		go w.drive(end)
@@ -83,41 +85,6 @@ func (w *World) end() {
 	w.do(func() { hosts = w.hosts })
 	for _, h := range hosts {
 		h.Crash()
-	}
-}
-
-// drive is the driver: it does one thing after the other, each when all goroutines
-// of the bubble wait, and lets time pass when there is none.
-func (w *World) drive(end <-chan struct{}) {
-	timer := time.NewTimer(time.Hour)
-	for {
-		if !w.quiet {
-			synctest.Wait()
-			w.now, w.quiet = w.clock(), true
-		}
-		if w.step() {
-			continue
-		}
-		w.mu.Lock()
-		when, ok := w.events.next()
-		w.mu.Unlock()
-		var due <-chan time.Time
-		if ok {
-			timer.Reset(time.Duration(when - w.now))
-			due = timer.C
-		}
-		select {
-		case <-due:
-		case <-w.kick:
-		case <-end:
-			w.mu.Lock()
-			w.over = true
-			w.mu.Unlock()
-			for w.step() {
-			}
-			return
-		}
-		w.quiet = false
 	}
 }
 

@@ -34,6 +34,7 @@ type flight struct {
 	ticket api.Ticket
 	done   func(*api.Op)
 	task   task
+	since  int64
 }
 
 // Submit implements api.Transport.
@@ -42,7 +43,7 @@ func (s *sequencer) Submit(op *api.Op) {
 	if op.Kind == api.KindClose && !s.waits(op) {
 		op = s.detach(op)
 	}
-	f := &flight{s: s, op: op, ticket: op.Ticket(), done: op.Done}
+	f := &flight{s: s, op: op, ticket: op.Ticket(), done: op.Done, since: w.clock()}
 	f.task = task{key: s.key(op), run: f.execute}
 	op.Done = f.finished
 	w.mu.Lock()

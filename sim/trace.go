@@ -8,9 +8,9 @@ import (
 	"hash"
 	"io"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/ringtail-net/ringtail/hal/wrap/pcapng"
+	"github.com/ringtail-net/ringtail/stack"
 )
 
 // keepTrace is how many bytes of a capture are kept in memory. The identity is of
@@ -105,13 +105,5 @@ func (w *World) Logf(format string, args ...any) {
 
 // versions names what an identity depends on beside the seed.
 func versions() string {
-	gvisor := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if d.Path == "gvisor.dev/gvisor" {
-				gvisor = d.Version
-			}
-		}
-	}
-	return fmt.Sprintf("%s, gVisor %s, %s/%s", runtime.Version(), gvisor, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s, gVisor %s, %s/%s", runtime.Version(), stack.GVisorVersion(), runtime.GOOS, runtime.GOARCH)
 }

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,9 +37,12 @@ type World struct {
 	released   []func() // callers that have to be told, in order
 	trace      trace
 	stats      Stats
-	advance    func(to int64) // of a stepped world
 
-	kick chan struct{} // nil in a stepped world
+	// Of a world of Test.
+	kick  chan struct{} // nil in a stepped world
+	limit int64         // of now
+	stuck bool          // the limit has been reached
+	beats atomic.Uint64 // how often all goroutines were found waiting
 
 	mu      sync.Mutex // guards the following; a leaf
 	tasks   taskHeap

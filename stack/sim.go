@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringtail-net/ringtail/stack/internal/settle"
 	gvisorrand "gvisor.dev/gvisor/pkg/rand"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
@@ -32,6 +33,13 @@ func (h *Host) Drive() (next time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	return h.clock.time(ns), true
+}
+
+// GVisorVersion returns the version of gVisor in this program, or "" if nothing
+// tells. What a simulation does depends on it.
+func GVisorVersion() string {
+	version, _ := settle.Version()
+	return version
 }
 
 // entropy guards gVisor's source of randomness for what has no option: the IDs of
