@@ -98,6 +98,6 @@ func report(t *testing.T, seed uint64, tr *trace) string {
 	} else {
 		fmt.Fprintf(&b, "its capture: %s\n", name)
 	}
-	fmt.Fprintf(&b, "its identity: %s (%s)", tr.Identity(), versions())
+	fmt.Fprintf(&b, "its identity: %s (%s)", tr.identity(), versions())
 	return b.String()
 }

@@ -15,9 +15,9 @@ func TestIdentity(t *testing.T) {
 				for i := range 8 {
 					tr := run(t, 7, s.run)
 					if want == "" {
-						want = tr.Identity()
+						want = tr.identity()
 					}
-					if got := tr.Identity(); got != want {
+					if got := tr.identity(); got != want {
 						t.Errorf("run %d with %d processors: %s, want %s", i, procs, got, want)
 					}
 				}

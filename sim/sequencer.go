@@ -171,7 +171,8 @@ func (s *sequencer) close() error {
 // Now implements api.Timers.
 func (s *sequencer) Now() time.Time { return s.host.Now() }
 
-// AfterFunc implements api.Timers.
+// AfterFunc implements api.Timers. The time is the host's.
 func (s *sequencer) AfterFunc(d time.Duration, f func()) api.Timer {
-	return s.host.w.after(s.host.number, d, f)
+	h := s.host
+	return h.w.deadline(h.number, h.worldTime(h.Now().Add(d)), f)
 }

@@ -88,10 +88,28 @@ func (t *trace) bytes() []byte {
 	return t.kept.Bytes()
 }
 
-// Identity is the SHA-256 of the whole capture.
-func (t *trace) Identity() string {
+// identity is the SHA-256 of the whole capture.
+func (t *trace) identity() string {
 	t.finish()
 	return hex.EncodeToString(t.sum.Sum(nil))
+}
+
+// Identity returns the SHA-256 of the capture so far, which says what a run was: of a
+// world of Test, that of all that f did, when it has returned. The same program with
+// the same seed has the same; the versions of Go and of gVisor, and the architecture,
+// are part of the program. It ends the capture.
+func (w *World) Identity() string {
+	var id string
+	w.do(func() { id = w.trace.identity() })
+	return id
+}
+
+// WriteCapture writes the capture so far in the format pcapng, and ends it.
+func (w *World) WriteCapture(to io.Writer) error {
+	var b []byte
+	w.do(func() { b = w.trace.bytes() })
+	_, err := to.Write(b)
+	return err
 }
 
 var _ io.Writer = (*trace)(nil)

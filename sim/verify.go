@@ -20,7 +20,7 @@ func Verify(t *testing.T, n int, f func(w *World)) {
 	first := run(t, flags.seed, f)
 	for i := 1; i < n && !t.Failed(); i++ {
 		again := run(t, flags.seed, f)
-		if first.Identity() != again.Identity() {
+		if first.identity() != again.identity() {
 			t.Error(difference(first, again, i+1))
 		}
 	}

@@ -27,7 +27,7 @@ func TestDifference(t *testing.T) {
 		})
 	}
 	a, b := say("this"), say("that")
-	if a.Identity() == b.Identity() {
+	if a.identity() == b.identity() {
 		t.Fatal("two runs that differ have one identity")
 	}
 	text := difference(a, b, 2)
@@ -92,7 +92,7 @@ func TestLabels(t *testing.T) {
 		t.Errorf("with labels %d sockets are taken for ambiguous", n)
 	}
 	for range 10 {
-		if got := run(t, 1, func(w *World) { dialers(w, true) }); got.Identity() != want.Identity() {
+		if got := run(t, 1, func(w *World) { dialers(w, true) }); got.identity() != want.identity() {
 			t.Fatal(difference(want, got, 2))
 		}
 	}

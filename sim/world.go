@@ -143,10 +143,10 @@ func (d deadline) Stop() bool {
 	return d.w.events.remove(d.e)
 }
 
-func (w *World) after(who int, d time.Duration, f func()) api.Timer {
+func (w *World) deadline(who int, when int64, f func()) api.Timer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e := w.events.add(w.clock()+int64(max(d, 0)), classDeadline, who, f)
+	e := w.events.add(max(when, w.clock()), classDeadline, who, f)
 	w.wake()
 	return deadline{w, e}
 }
