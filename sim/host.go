@@ -2,10 +2,10 @@ package sim
 
 import (
 	"fmt"
-	"maps"
 	"math/rand"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +25,8 @@ type HostConfig struct {
 	// Name, Interfaces and Sim are the world's.
 	Stack stack.Config
 
-	// LibOS configures the host's faces. Rand and Memory are the world's; what
-	// Names has is used beside the names of the world's hosts.
+	// LibOS configures the host's faces. Rand, Memory and Names.Known are the
+	// world's.
 	LibOS api.Config
 
 	// Skew is how far the host's clock is ahead, and Drift how many nanoseconds
@@ -91,7 +91,7 @@ func (w *World) newHost(name string, cfg HostConfig) (*Host, error) {
 		return nil, err
 	}
 	w.hosts = append(w.hosts, h)
-	w.tellNames()
+	h.tellName()
 	return h, nil
 }
 
@@ -149,6 +149,7 @@ func (h *Host) boot() error {
 // newLibOS makes the faces, over sequencers.
 func (h *Host) newLibOS(seed uint64) *api.LibOS {
 	c := h.cfg.LibOS
+	c.Names.Known = h.w.lookup
 	c.Rand = &lockedRand{r: rand.New(rand.NewSource(int64(seed) ^ 0xd15))}
 	h.front = &sequencer{host: h, inner: h.stack, linger: map[uint64]bool{}}
 	h.memory = &sequencer{host: h, inner: api.NewMemory(), memory: true, linger: map[uint64]bool{}}
@@ -247,30 +248,26 @@ func (h *Host) crash() {
 func (h *Host) Restart() {
 	h.Crash()
 	var err error
-	h.w.do(func() {
-		err = h.boot()
-		h.w.tellNames()
-	})
+	h.w.do(func() { err = h.boot() })
 	must(err)
 }
 
-// tellNames tells all hosts the names of all.
-func (w *World) tellNames() {
-	known := map[string][]netip.Addr{}
-	for _, h := range w.hosts {
-		for _, p := range h.ports {
-			for _, a := range p.addrs {
-				known[h.name] = append(known[h.name], a.Addr())
-			}
+// lookup is what all hosts know about names.
+func (w *World) lookup(name string) []netip.Addr {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.names[name]
+}
+
+// tellName makes the host known.
+func (h *Host) tellName() {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	for _, p := range h.ports {
+		for _, a := range p.addrs {
+			name := strings.ToLower(h.name)
+			h.w.names[name] = append(h.w.names[name], a.Addr())
 		}
-	}
-	for _, h := range w.hosts {
-		names := h.Net().Names()
-		if names.Hosts == nil {
-			names.Hosts = map[string][]netip.Addr{}
-		}
-		maps.Copy(names.Hosts, known)
-		h.Net().SetNames(names)
 	}
 }
 

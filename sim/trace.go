@@ -13,8 +13,8 @@ import (
 	"github.com/ringtail-net/ringtail/stack"
 )
 
-// keepTrace is how many bytes of a capture are kept in memory. The identity is of
-// all of it.
+// keepTrace is how many bytes of a capture are kept, in memory; it ends with a whole
+// block. The identity is of all of it.
 const keepTrace = 256 << 20
 
 // A trace is the capture of the whole network: what hosts have sent, what has
@@ -23,7 +23,8 @@ const keepTrace = 256 << 20
 type trace struct {
 	w      *World
 	sum    hash.Hash
-	kept   bytes.Buffer
+	kept   [][]byte // as they came
+	size   int      // of kept
 	file   *pcapng.Writer
 	events int // the interface of the words
 	over   bool
@@ -38,8 +39,9 @@ func (t *trace) init(w *World) {
 // Write keeps and sums what the capture writes.
 func (t *trace) Write(p []byte) (int, error) {
 	t.sum.Write(p)
-	if t.kept.Len()+len(p) <= keepTrace {
-		t.kept.Write(p)
+	if t.size+len(p) <= keepTrace {
+		t.kept = append(t.kept, bytes.Clone(p))
+		t.size += len(p)
 	}
 	return len(p), nil
 }
@@ -82,10 +84,10 @@ func (t *trace) finish() {
 	}
 }
 
-// bytes returns the capture, if it has not got too long.
+// bytes returns the capture, or its beginning if it has got too long.
 func (t *trace) bytes() []byte {
 	t.finish()
-	return t.kept.Bytes()
+	return bytes.Join(t.kept, nil)
 }
 
 // identity is the SHA-256 of the whole capture.
@@ -94,17 +96,17 @@ func (t *trace) identity() string {
 	return hex.EncodeToString(t.sum.Sum(nil))
 }
 
-// Identity returns the SHA-256 of the capture so far, which says what a run was: of a
-// world of Test, that of all that f did, when it has returned. The same program with
-// the same seed has the same; the versions of Go and of gVisor, and the architecture,
-// are part of the program. It ends the capture.
+// Identity returns the SHA-256 of the capture so far, which says what a run was, and
+// ends the capture. The same program with the same seed has the same; the versions of
+// Go and of gVisor, and the architecture, are part of the program.
 func (w *World) Identity() string {
 	var id string
 	w.do(func() { id = w.trace.identity() })
 	return id
 }
 
-// WriteCapture writes the capture so far in the format pcapng, and ends it.
+// WriteCapture writes the capture so far in the format pcapng, and ends it. Of one
+// longer than 256 MiB it writes the beginning.
 func (w *World) WriteCapture(to io.Writer) error {
 	var b []byte
 	w.do(func() { b = w.trace.bytes() })

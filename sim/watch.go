@@ -39,7 +39,7 @@ func watch(w *World) (stop func()) {
 }
 
 // patience is how long the driver has to have waited before anybody asks why.
-const patience = 5 * time.Second
+var patience = 5 * time.Second
 
 const outsideText = `sim: virtual time stands still: this goroutine is in the simulation, and waits for
 something outside of it. Dial and listen by World.Host(…).Net(), and leave real files and

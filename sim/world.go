@@ -3,6 +3,7 @@ package sim
 import (
 	"container/heap"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -49,6 +50,7 @@ type World struct {
 	came    uint64
 	flights map[api.Ticket]*flight
 	events  events
+	names   map[string][]netip.Addr
 	over    bool // nobody drives any more
 }
 
@@ -71,7 +73,7 @@ var beginning = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // newWorld makes a world without a driver.
 func newWorld(seed uint64) *World {
-	w := &World{seed: seed, begin: beginning, flights: map[api.Ticket]*flight{}}
+	w := &World{seed: seed, begin: beginning, flights: map[api.Ticket]*flight{}, names: map[string][]netip.Addr{}}
 	w.stats.Lost = map[string]uint64{}
 	w.trace.init(w)
 	w.newSwitch("lan")
