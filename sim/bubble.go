@@ -52,20 +52,26 @@ func Test(t *testing.T, f func(w *World)) {
 	}
 }
 
-// run runs f in one world and returns its capture.
+// Run is Test in one world of a given seed: for one that has found something.
+func Run(t *testing.T, seed uint64, f func(w *World)) {
+	t.Helper()
+	run(t, seed, f)
+}
+
+// run is Run, and returns the capture.
 func run(t *testing.T, seed uint64, f func(w *World)) *trace {
 	t.Helper()
-	var tr *trace
-	cryptotest.SetGlobalRandom(t, seed)
-	defer func() {
-		if tr != nil && t.Failed() {
-			t.Log(report(t, seed, tr))
-		}
-	}()
 	w := newWorld(seed)
+	cryptotest.SetGlobalRandom(t, seed)
+	if failed := t.Failed(); !failed {
+		defer func() {
+			if t.Failed() {
+				t.Log(report(t, seed, &w.trace))
+			}
+		}()
+	}
 	defer watch(w)()
 	synctest.Test(t, func(t *testing.T) {
-		tr = &w.trace
 		w.T, w.begin, w.kick = t, time.Now(), make(chan struct{}, 1)
 		w.limit = int64(oldAge)
 		w.clock = func() int64 { return int64(time.Since(w.begin)) }
@@ -73,9 +79,16 @@ func run(t *testing.T, seed uint64, f func(w *World)) *trace {
 		go w.drive(end)
 		defer close(end)
 		defer w.end()
+		returned := false
+		defer func() {
+			if !returned && !t.Failed() && !t.Skipped() { // it panics, and so will the process
+				w.do(func() { fmt.Fprintln(os.Stderr, report(t, seed, &w.trace)) })
+			}
+		}()
 		f(w)
+		returned = true
 	})
-	return tr
+	return &w.trace
 }
 
 // end ends the world: its capture, its hosts, and what waits for them.
@@ -91,7 +104,7 @@ func (w *World) end() {
 // report says how to repeat a failed run, and leaves its capture.
 func report(t *testing.T, seed uint64, tr *trace) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "sim: this was seed %d; to repeat it:\n\tgo test -run '^%s$' -sim.seed=%d\n", seed, strings.ReplaceAll(t.Name(), "/", "$/^"), seed)
+	fmt.Fprintf(&b, "sim: this was seed %d; to repeat it, in the directory of the test:\n\tgo test -run '^%s$' -sim.seed=%d\n", seed, strings.ReplaceAll(t.Name(), "/", "$/^"), seed)
 	name := filepath.Join(flags.dir, fmt.Sprintf("%s-seed-%d.pcapng", strings.NewReplacer("/", "-", " ", "_").Replace(t.Name()), seed))
 	if err := os.WriteFile(name, tr.bytes(), 0o666); err != nil {
 		fmt.Fprintf(&b, "its capture could not be written: %v\n", err)

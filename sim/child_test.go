@@ -79,6 +79,9 @@ var misuse = map[string]func(*testing.T){
 			}
 		})
 	},
+	"panics": func(t *testing.T) {
+		Test(t, func(w *World) { panic("oh") })
+	},
 	"waits for a peer": func(t *testing.T) {
 		Test(t, func(w *World) {
 			a, b := w.Host("a"), w.Host("b")
@@ -121,7 +124,8 @@ var misuse = map[string]func(*testing.T){
 func TestMisuse(t *testing.T) {
 	dir := t.TempDir()
 	for what, want := range map[string][]string{
-		"fails": {"so it is", "seed 4", "go test -run '^TestChild$' -sim.seed=4", "capture: " + dir, "identity: ", "gVisor v"},
+		"fails":  {"so it is", "seed 4", "go test -run '^TestChild$' -sim.seed=4", "capture: " + dir, "identity: ", "gVisor v"},
+		"panics": {"panic: oh", "-sim.seed=3"},
 		"waits for a peer": {"168h0m0s have passed (see World.Limit), and the program still waits",
 			"host a: read on tcp socket 1, since", "host b: read on tcp socket 2, since"},
 		"waits for nobody":   {"nothing can happen on the network any more", "host a: accept on tcp socket 1, since 0s"},

@@ -95,6 +95,23 @@ func (w *World) newHost(name string, cfg HostConfig) (*Host, error) {
 	return h, nil
 }
 
+// mostHosts is as many as a prefix of 16 bits has.
+const mostHosts = 1<<16 - 2
+
+// check says whether an address is another host's already.
+func (w *World) check(a netip.Addr) error {
+	for _, h := range w.hosts {
+		for _, p := range h.ports {
+			for _, b := range p.addrs {
+				if a == b.Addr() {
+					return fmt.Errorf("sim: %v is the address of host %q already", a, h.name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // addPort connects the host to a switch.
 func (h *Host) addPort(i int, c Port) error {
 	if c.Net == nil {
@@ -105,8 +122,16 @@ func (h *Host) addPort(i int, c Port) error {
 	}
 	c.Net.hosts++
 	n := c.Net.hosts
+	if n > mostHosts || h.number > mostHosts {
+		return fmt.Errorf("sim: host %q is one more than the %d there are addresses for", h.name, mostHosts)
+	}
 	if len(c.Addrs) == 0 {
 		c.Addrs = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(c.Net.number), byte(n >> 8), byte(n)}), 16)}
+	}
+	for _, a := range c.Addrs {
+		if err := h.w.check(a.Addr()); err != nil {
+			return err
+		}
 	}
 	p := &port{
 		host: h, name: fmt.Sprintf("eth%d", i), addrs: c.Addrs, mtu: c.Link.or().MTU,

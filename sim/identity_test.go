@@ -15,7 +15,7 @@ func TestIdentity(t *testing.T) {
 			want := identityOf(t, s)
 			for _, procs := range []int{1, 2, 4} {
 				was := runtime.GOMAXPROCS(procs)
-				for i := range 8 {
+				for i := range 6 {
 					if got := run(t, 7, s.run).identity(); got != want {
 						t.Errorf("run %d with %d processors: %s, want %s as in another process", i, procs, got, want)
 					}

@@ -323,7 +323,14 @@ func TestRefused(t *testing.T) {
 	a := w.Host("a")
 	refused("cannot have arrived before", func() { a.Cable(0).Set(delay(-1)) })
 	refused("at least 68", func() { a.Cable(0).Set(Link{MTU: 10}) })
-	refused("already", func() { w.Host("a") })
+	refused("a host \"a\" already", func() { w.Host("a") })
+	refused("the address of host \"a\" already", func() {
+		w.NewHost("b", HostConfig{Ports: []Port{{Addrs: []netip.Prefix{netip.PrefixFrom(a.Addr(), 16)}}}})
+	})
+	left, right := w.Switch("left"), w.Switch("right")
+	left.Trunk(right, Link{})
+	left.Trunk(w.switches[0], Link{})
+	refused("a loop", func() { right.Trunk(w.switches[0], Link{}) })
 	refused("not an address of a host", func() {
 		w.NewHost("b", HostConfig{Ports: []Port{{Addrs: []netip.Prefix{netip.MustParsePrefix("224.0.0.1/8")}}}})
 	})

@@ -7,8 +7,7 @@ import (
 )
 
 // A Switch joins cables. It forwards at once, learns addresses from what it
-// forwards, and sends what it has not learnt to all. Two switches are joined by one
-// trunk at most, directly or over others: it does not look for loops.
+// forwards, and sends what it has not learnt to all.
 type Switch struct {
 	w      *World
 	name   string
@@ -16,6 +15,7 @@ type Switch struct {
 	hosts  int // how many have got addresses
 	ports  []*switchPort
 	table  map[hal.MAC]*switchPort
+	joined *Switch // by a trunk, on the way to one that all of a network agree on; nil: that is this one
 }
 
 // A switchPort is where a cable ends in a switch.
@@ -42,16 +42,32 @@ func (w *World) newSwitch(name string) *Switch {
 	return s
 }
 
+// root is the switch that stands for the network.
+func (s *Switch) root() *Switch {
+	for s.joined != nil {
+		s = s.joined
+	}
+	return s
+}
+
 // Trunk joins two switches to one network, in which hosts keep the addresses they
-// have.
+// have. It panics if they are joined already, also over others: what is sent to all
+// would go round for ever.
 func (s *Switch) Trunk(to *Switch, l Link) *Cable {
 	must(l.check())
 	var c *Cable
+	var err error
 	s.w.do(func() {
+		if s.root() == to.root() {
+			err = fmt.Errorf("sim: a trunk between %q and %q would be a loop", s.name, to.name)
+			return
+		}
+		to.root().joined = s.root()
 		c = s.w.newCable(l)
 		s.plug(&c.down, &c.up, nil)
 		to.plug(&c.up, &c.down, nil)
 	})
+	must(err)
 	return c
 }
 
@@ -103,8 +119,9 @@ func (p *switchPort) forward(f frame) {
 	}
 }
 
-// Partition parts the hosts from all others, whatever the network between them:
-// until heal, what one side sends does not reach the other. Partitions add up.
+// Partition parts the hosts from all others, whatever the switches between them:
+// until heal, what one side sends does not reach the other. A router is a host: it is
+// on one of the sides. Partitions add up.
 func (w *World) Partition(side ...*Host) (heal func()) {
 	w.do(func() {
 		inside := map[*Host]bool{}

@@ -101,6 +101,32 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// What a program closes in the order of a map is closed in that of its sockets; and
+// a port is free again when its listener has been closed.
+func TestCloseInAnyOrder(t *testing.T) {
+	program := func(w *World) {
+		server, client := w.Host("server"), w.Host("client")
+		ln := must1(server.Net().Listen("tcp", ":7"))
+		open := map[io.Closer]bool{}
+		for range 10 {
+			must1(client.Net().Dial("tcp", "server:7"))
+			open[must1(ln.Accept())] = true
+		}
+		open[ln] = true
+		for c := range open {
+			must(c.Close())
+		}
+		must(must1(server.Net().Listen("tcp", ":7")).Close())
+		time.Sleep(time.Second)
+	}
+	want := run(t, 1, program)
+	for range 10 {
+		if got := run(t, 1, program); got.identity() != want.identity() {
+			t.Fatal(difference(want, got, 2))
+		}
+	}
+}
+
 // The capture is one that others read, and shows where a frame went.
 func TestCapture(t *testing.T) {
 	tr := run(t, 1, func(w *World) {

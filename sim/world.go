@@ -3,6 +3,7 @@ package sim
 import (
 	"container/heap"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,16 @@ func newWorld(seed uint64) *World {
 
 // Seed returns what decides all chances.
 func (w *World) Seed() uint64 { return w.seed }
+
+// Rand returns a source of chance for the program: when to break what, what to send.
+// Every call begins anew, with the seed and label; goroutines need one each.
+func (w *World) Rand(label string) *rand.Rand {
+	n := uint64(0)
+	for _, c := range []byte(label) {
+		n = mix(n, uint64(c))
+	}
+	return rand.New(rand.NewPCG(w.seed, n))
+}
 
 // Now returns the time of the world. It begins with the year 2000.
 func (w *World) Now() time.Time { return w.at(w.clock()) }
