@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -334,4 +335,43 @@ func TestRefused(t *testing.T) {
 	refused("not an address of a host", func() {
 		w.NewHost("b", HostConfig{Ports: []Port{{Addrs: []netip.Prefix{netip.MustParsePrefix("224.0.0.1/8")}}}})
 	})
+}
+
+// A host forwards if it was told to, in both families, and not otherwise.
+func TestForward(t *testing.T) {
+	for _, c := range []struct {
+		forward             bool
+		router, left, right string
+		all                 string
+	}{
+		{true, "10.%d.0.1/16", "10.1.0.2/16", "10.2.0.2/16", "0.0.0.0/0"},
+		{true, "fd00:%d::1/64", "fd00:1::2/64", "fd00:2::2/64", "::/0"},
+		{false, "10.%d.0.1/16", "10.1.0.2/16", "10.2.0.2/16", "0.0.0.0/0"},
+		{false, "fd00:%d::1/64", "fd00:1::2/64", "fd00:2::2/64", "::/0"},
+	} {
+		Test(t, func(w *World) {
+			left, right := w.Switch("left"), w.Switch("right")
+			port := func(s *Switch, addr string) Port {
+				return Port{Net: s, Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}}
+			}
+			gateway := func(n int) string { return fmt.Sprintf(c.router, n) }
+			end := func(name string, s *Switch, addr string, n int) *Host {
+				via := netip.MustParsePrefix(gateway(n)).Addr()
+				return w.NewHost(name, HostConfig{Ports: []Port{port(s, addr)}, Stack: stack.Config{
+					Routes: []stack.Route{{To: netip.MustParsePrefix(c.all), Via: via}},
+				}})
+			}
+			r := w.NewHost("router", HostConfig{Ports: []Port{port(left, gateway(1)), port(right, gateway(2))}, Stack: stack.Config{Forward: c.forward}})
+			a, b := end("a", left, c.left, 1), end("b", right, c.right, 2)
+			for _, h := range []*Host{r, a, b} {
+				must(h.Ready(w.T.Context()))
+			}
+			echo(w, b)
+			p := probe(w, a, "b:7")
+			p.ask(1)
+			if d := p.ask(1); (d == 4*time.Millisecond) != c.forward {
+				w.T.Errorf("forward %v: over a router to %v it took %v", c.forward, b.Addr(), d)
+			}
+		})
+	}
 }
