@@ -29,7 +29,12 @@ func TestMain(m *testing.M) {
 // child runs this binary with the test Child.
 func child(t *testing.T, what string, args ...string) (output string, err error) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), must1(os.Executable()), append([]string{"-test.run=^TestChild$", "-test.v"}, args...)...)
+	return childOf(t, must1(os.Executable()), what, args...)
+}
+
+func childOf(t *testing.T, binary, what string, args ...string) (output string, err error) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), binary, append([]string{"-test.run=^TestChild$", "-test.v"}, args...)...)
 	c.Env = append(os.Environ(), childVariable+"="+what)
 	out, err := c.CombinedOutput()
 	return string(out), err
@@ -84,6 +89,7 @@ var misuse = map[string]func(*testing.T){
 	},
 	"waits for a peer": func(t *testing.T) {
 		Test(t, func(w *World) {
+			w.Limit(time.Hour)
 			a, b := w.Host("a"), w.Host("b")
 			ln := must1(b.Net().Listen("tcp", ":80"))
 			go func() {
@@ -126,7 +132,7 @@ func TestMisuse(t *testing.T) {
 	for what, want := range map[string][]string{
 		"fails":  {"so it is", "seed 4", "go test -run '^TestChild$' -sim.seed=4", "capture: " + dir, "identity: ", "gVisor v"},
 		"panics": {"panic: oh", "-sim.seed=3"},
-		"waits for a peer": {"168h0m0s have passed (see World.Limit), and the program still waits",
+		"waits for a peer": {"1h0m0s have passed (see World.Limit), and the program still waits",
 			"host a: read on tcp socket 1, since", "host b: read on tcp socket 2, since"},
 		"waits for nobody":   {"nothing can happen on the network any more", "host a: accept on tcp socket 1, since 0s"},
 		"waits for itself":   {"nothing can happen on the network any more", "no call on a host is pending", "deadlock"},

@@ -44,30 +44,33 @@ func sweep(part int) (cells []cell) {
 		}
 		cells = append(cells,
 			cell{s, "in processes", 50 / part, identityOf},
-			cell{s, "under the race detector", 50 / part, underRace})
+			cell{s, "under the race detector", 50 / part, func(t *testing.T, s scenario) string { return identityIn(t, s, detector(t)) }})
 	}
 	return cells
 }
 
-// underRace runs a scenario in a binary with the race detector.
-func underRace(t *testing.T, s scenario) string {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), "go", "test", "-race", "-count=1", "-run=^TestChild$", "-v", ".")
-	c.Env = append(os.Environ(), childVariable+"=identity of "+s.name)
-	out, err := c.CombinedOutput()
-	m := identityLine.FindSubmatch(out)
-	if err != nil || m == nil {
-		t.Fatalf("under the race detector: %v\n%s", err, out)
+// withDetector is this test with the race detector, once it is built.
+var withDetector string
+
+// detector builds it.
+func detector(t *testing.T) string {
+	if withDetector == "" {
+		withDetector = filepath.Join(t.TempDir(), "sim.test")
+		if out, err := exec.CommandContext(t.Context(), "go", "test", "-race", "-c", "-o", withDetector, ".").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
-	return string(m[1])
+	return withDetector
 }
 
 func TestSoak(t *testing.T) {
 	part := 1
-	if !*soak {
-		if part = 20; !testenv.Long() {
-			part = 500 // a look at each cell that is not TestIdentity's already
-		}
+	switch {
+	case *soak:
+	case testenv.Long():
+		part = 20
+	default:
+		t.Skip("TestIdentity is the short form of this: -sim.soak runs all, -ringtail.long a twentieth")
 	}
 	burn(t)
 	done := resume(t)
