@@ -99,6 +99,10 @@ func (w *World) end() {
 	for _, h := range hosts {
 		h.Crash()
 	}
+	time.Sleep(grace)
+	if left := remaining(); left != "" {
+		w.T.Errorf("sim: the test is over, and goroutines of it go on; they have to end, at the latest when a call on a host fails with net.ErrClosed:\n\n%s", left)
+	}
 }
 
 // report says how to repeat a failed run, and leaves its capture.

@@ -117,6 +117,27 @@ var misuse = map[string]func(*testing.T){
 			go func() { <-make(chan int) }()
 		})
 	},
+	"never ends": func(t *testing.T) {
+		Test(t, func(w *World) {
+			h := w.Host("a")
+			go func() {
+				for {
+					h.Net().Dial("tcp", "10.0.0.9:1")
+					time.Sleep(time.Second)
+				}
+			}()
+		})
+	},
+	"never ends, stuck": func(t *testing.T) {
+		Test(t, func(w *World) {
+			w.Limit(time.Hour)
+			h := w.Host("a")
+			for {
+				h.Net().Dial("tcp", "10.0.0.9:1")
+				time.Sleep(time.Second)
+			}
+		})
+	},
 	"waits outside": func(t *testing.T) {
 		patience = 200 * time.Millisecond
 		ln := must1(net.Listen("tcp", "127.0.0.1:0"))
@@ -136,7 +157,9 @@ func TestMisuse(t *testing.T) {
 			"host a: read on tcp socket 1, since", "host b: read on tcp socket 2, since"},
 		"waits for nobody":   {"nothing can happen on the network any more", "host a: accept on tcp socket 1, since 0s"},
 		"waits for itself":   {"nothing can happen on the network any more", "no call on a host is pending", "deadlock"},
-		"leaves a goroutine": {"blocked goroutines remain", "TestChild"},
+		"leaves a goroutine": {"the test is over, and goroutines of it go on", "child_test.go"},
+		"never ends":         {"the test is over, and goroutines of it go on", "child_test.go"},
+		"never ends, stuck":  {"1h0m0s have passed (see World.Limit)", "the program goes on though it was stuck"},
 		"waits outside":      {"virtual time stands still", "Dial and listen by World.Host", "child_test.go"},
 	} {
 		t.Run(what, func(t *testing.T) {

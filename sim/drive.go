@@ -12,10 +12,12 @@ import (
 )
 
 // oldAge is how long a world of Test lives unless Limit says otherwise, and
-// standstill how long nothing at all may happen in it.
+// standstill how long nothing at all may happen in it. Grace is how long goroutines
+// may go on when it has ended.
 const (
 	oldAge     = 7 * 24 * time.Hour
 	standstill = 365 * 24 * time.Hour
+	grace      = time.Hour
 )
 
 // Limit changes how much time may pass in a world of Test before it counts as
@@ -30,7 +32,10 @@ func (w *World) drive(end <-chan struct{}) {
 	for {
 		if !w.quiet {
 			synctest.Wait()
-			w.now, w.quiet = w.clock(), true
+			w.quiet = true
+			if !w.stuck {
+				w.now = w.clock()
+			}
 			w.beats.Add(1)
 		}
 		if w.step() {
@@ -72,6 +77,9 @@ func (w *World) rest(timer *time.Timer, end <-chan struct{}) bool {
 			w.giveUp(now, ok)
 		}
 	case <-w.kick:
+		if w.stuck && w.clock() > w.now+int64(grace) {
+			panic("sim: the program goes on though it was stuck and all its hosts were ended")
+		}
 	case <-end:
 		return false
 	}

@@ -49,6 +49,7 @@ func (s *sequencer) Submit(op *api.Op) {
 	w.mu.Lock()
 	s.note(op)
 	if s.closed {
+		w.wake() // it may be one of too many
 		w.mu.Unlock()
 		op.Err = net.ErrClosed
 		op.Done = f.done

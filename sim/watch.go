@@ -51,11 +51,43 @@ sockets alone.
 // outside matches the head of such a goroutine in a dump.
 var outside = regexp.MustCompile(`^goroutine \d+ .*\[IO wait.*, synctest bubble \d+`)
 
+// stacks returns the stacks of all goroutines, the caller's first.
+func stacks() []string {
+	buf := make([]byte, 64<<10)
+	for {
+		n := runtime.Stack(buf, true)
+		if n < len(buf) {
+			return strings.Split(strings.TrimSpace(string(buf[:n])), "\n\n")
+		}
+		buf = make([]byte, 4*len(buf))
+	}
+}
+
+// bubble is how the head of a stack names its bubble.
+var bubble = regexp.MustCompile(`^goroutine \d+ \[.*(synctest bubble \d+)`)
+
+// ours matches the stacks of a bubble that are not the program's.
+var ours = regexp.MustCompile(`\n(testing/synctest\.testingSynctestTest|internal/synctest\.Run|[\w./-]*/sim\.\(\*World\)\.drive)\(`)
+
+// remaining returns the stacks of the goroutines of the caller's bubble, but for its
+// own, the driver's, and those of package synctest.
+func remaining() string {
+	all := stacks()
+	var left []string
+	for _, g := range all[1:] {
+		if mine, its := bubble.FindStringSubmatch(all[0]), bubble.FindStringSubmatch(g); mine == nil || its == nil || mine[1] != its[1] {
+			continue
+		}
+		if !ours.MatchString(g) {
+			left = append(left, g)
+		}
+	}
+	return strings.Join(left, "\n\n")
+}
+
 // blockedOutside returns the stack of a goroutine that waits for I/O in a bubble.
 func blockedOutside() string {
-	buf := make([]byte, 4<<20)
-	buf = buf[:runtime.Stack(buf, true)]
-	for g := range strings.SplitSeq(string(buf), "\n\n") {
+	for _, g := range stacks() {
 		if outside.MatchString(g) {
 			return g
 		}

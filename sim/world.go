@@ -132,6 +132,9 @@ func (w *World) act(f func()) {
 		f()
 		return
 	}
+	if w.trace.over {
+		return // the test is
+	}
 	w.quiet = false
 	go f()
 }
