@@ -39,10 +39,17 @@ func (l *leasedNames) apply(h *Host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	leases, _ := h.stack.Leases()
-	if reflect.DeepEqual(h.Net().Names(), l.stored) {
+	if isSame(h.Net().Names(), l.stored) {
 		h.Net().SetNames(withLeases(l.configured, leases))
 		l.stored = h.Net().Names()
 	}
+}
+
+// isSame reports whether a and b are the same names. Functions cannot be compared, so
+// they do not count.
+func isSame(a, b api.Names) bool {
+	a.Known, b.Known = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // mostServers is how many name servers are taken from the network: each that is

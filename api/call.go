@@ -188,7 +188,7 @@ func (c *call) do() Result {
 
 func (l *LibOS) newSocket(ctx context.Context, t Transport, n Network, o Option) (*socket, error) {
 	c := l.newCall(t, KindSocket)
-	c.op.Network, c.op.Opt = n, o
+	c.op.Network, c.op.Opt, c.op.Label = n, o, labelOf(ctx)
 	c.run(ctx)
 	r := c.op.Result
 	c.free()

@@ -15,7 +15,7 @@ import (
 // Names is what a [Net] knows about names. The zero value knows localhost, and
 // literal addresses need no names.
 //
-// A name is looked up in Hosts, and if it is not there the Servers are asked, for
+// A name is looked up in Hosts, then by Known, and if it is not there the Servers are asked, for
 // the families that the network of the call takes: "tcp4" for IPv4 alone. When
 // there are addresses of IPv4 that the host can reach, those of IPv6 have 50 ms
 // more to come (RFC 8305). Nothing comes from the machine: not its hosts
@@ -38,6 +38,12 @@ type Names struct {
 	// Hosts are known addresses, as in /etc/hosts. What is here is not asked
 	// for.
 	Hosts map[string][]netip.Addr
+
+	// Known, if set, is asked for the addresses of names that Hosts lacks, in
+	// lower case and without a final dot: a table that changes while it is in
+	// use, or a large one. It answers at once, and may be called by several
+	// goroutines. No answer: the Servers are asked.
+	Known func(name string) []netip.Addr
 
 	// Search are domains: a name without a dot is asked for in each of them, in
 	// order, and then as it is.
@@ -128,6 +134,11 @@ func (k *Names) local(name string) []netip.Addr {
 	name = canonicalName(name)
 	if addrs := k.Hosts[name]; len(addrs) > 0 {
 		return addrs
+	}
+	if k.Known != nil {
+		if addrs := k.Known(name); len(addrs) > 0 {
+			return appendAddrs(nil, addrs...)
+		}
 	}
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return loopbacks

@@ -138,7 +138,7 @@ type iface struct {
 func (h *Host) build(cfg Config) error {
 	takeGVisorLog(cfg.Logger)
 	secret := identifierSecret(cfg)
-	h.st = stack.New(h.stackOptions(cfg, secret))
+	h.st = newStack(h.stackOptions(cfg, secret), cfg.Sim)
 	h.chooseSettler(cfg)
 	if err := h.setTCPOptions(cfg); err != nil {
 		return err
@@ -155,9 +155,24 @@ func (h *Host) build(cfg Config) error {
 	if err := h.resolveRoutes(cfg.Routes); err != nil {
 		return err
 	}
+	if cfg.Forward {
+		if err := h.forward(); err != nil {
+			return err
+		}
+	}
 	h.reconfigure()
 	h.settle.Settle()
 	h.flush()
+	return nil
+}
+
+// forward makes a router of the host.
+func (h *Host) forward() error {
+	for _, p := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		if err := h.st.SetForwardingDefaultAndAllNICs(p, true); err != nil {
+			return errno(err)
+		}
+	}
 	return nil
 }
 

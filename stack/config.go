@@ -3,7 +3,6 @@ package stack
 import (
 	"log/slog"
 	"net/netip"
-	"time"
 
 	"github.com/ringtail-net/ringtail/hal"
 )
@@ -24,6 +23,11 @@ type Config struct {
 
 	// Limits bound what peers can make the host hold.
 	Limits Limits
+
+	// Forward passes packets on between the interfaces, as a router does. The
+	// limits count what ends here, not what passes. Off by default: a host
+	// drops what is not for it.
+	Forward bool
 
 	// RACK turns on RFC 8985 loss detection. Off by default: on this stack it
 	// takes reordering by its own timing for loss (docs/decisions).
@@ -54,12 +58,6 @@ type Config struct {
 	// Sim, if set, replaces time and randomness. It is for simulations only:
 	// sequence numbers, ports and secrets become predictable.
 	Sim *Sim
-}
-
-// Sim is a simulated host's time and randomness.
-type Sim struct {
-	Now  func() time.Time
-	Seed uint64
 }
 
 // Interface is a device with its addresses.

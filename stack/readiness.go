@@ -109,6 +109,11 @@ func (r *readiness) missing() []want {
 // the error wraps that of ctx and says what is missing and why.
 func (h *Host) Ready(ctx context.Context) error {
 	select {
+	case <-h.readiness.done: // also if ctx has ended: who only asks gets an answer
+		return h.readiness.result()
+	default:
+	}
+	select {
 	case <-h.readiness.done:
 		return h.readiness.result()
 	case <-h.ended:

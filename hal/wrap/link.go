@@ -40,6 +40,7 @@ type Link struct {
 	last    time.Time   // when the latest frame that kept its place arrives
 	busy    time.Time   // until when the transmitter is sending
 	leaving []time.Time // when the frames of its queue are sent, in order
+	losing  bool        // within a burst of losses
 }
 
 // NewLink makes a link for the direction dir, which f.Dir may leave without
@@ -96,7 +97,7 @@ func (l *Link) Fate(packet []byte, now time.Time, rnd *rand.Rand) Fate {
 		return Fate{At: now.Add(after)}
 	}
 	f := &l.faults
-	if chance(rnd, f.Drop) {
+	if l.lose(rnd) {
 		return Fate{Lost: LostByFault}
 	}
 	var fate Fate
@@ -128,6 +129,23 @@ func (f Fate) Corrupt(packet []byte) bool {
 	}
 	packet[f.Flip/8] ^= 1 << (f.Flip % 8)
 	return true
+}
+
+// lose decides whether a frame is lost by Drop. Bursts are the model of Gilbert:
+// after a lost frame the next is lost too, with a chance that makes bursts as long
+// as they should be; after any other a burst begins, with one that makes losses as
+// many.
+func (l *Link) lose(rnd *rand.Rand) bool {
+	f := &l.faults
+	p := f.Drop
+	if f.Burst > 1 && p < 1 {
+		p /= f.Burst * (1 - p)
+		if l.losing {
+			p = 1 - 1/f.Burst
+		}
+	}
+	l.losing = chance(rnd, p)
+	return l.losing
 }
 
 // transmit returns when a frame of n bytes has left the transmitter, and false

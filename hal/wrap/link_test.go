@@ -219,3 +219,27 @@ func TestCorruptionIsAlwaysCaught(t *testing.T) {
 		})
 	}
 }
+
+// Bursts change how losses are spread, not how many there are.
+func TestBurst(t *testing.T) {
+	for _, burst := range []float64{0, 1, 4, 20} {
+		l, rnd := NewLink(Faults{Drop: 0.05, Burst: burst}, nil, Tx), rand.New(rand.NewPCG(1, 2))
+		const frames = 400_000
+		lost, bursts, last := 0, 0, false
+		for range frames {
+			now := l.Fate(make([]byte, 60), time.Time{}, rnd).Lost == LostByFault
+			if now {
+				lost++
+				if !last {
+					bursts++
+				}
+			}
+			last = now
+		}
+		length := float64(lost) / float64(bursts)
+		// Independent losses follow each other by chance, too: 1/(1-0.05).
+		if want := max(burst, 1/0.95); lost < frames*4/100 || lost > frames*6/100 || length < want*0.9 || length > want*1.1 {
+			t.Errorf("burst %v: %d of %d frames lost, in bursts of %.2f", burst, lost, frames, length)
+		}
+	}
+}

@@ -11,9 +11,11 @@ import (
 // Faults are the standard faults of a link. The zero value has none.
 //
 // Drop, Dup, Corrupt and Reorder are chances from 0 to 1, taken for each wire
-// frame on its own.
+// frame on its own. With Burst the losses come together, and are as many in the
+// long run (the model of Gilbert).
 type Faults struct {
 	Drop    float64 // the frame is lost
+	Burst   float64 // if above 1: losses come in bursts, of so many frames on average
 	Dup     float64 // it arrives twice
 	Corrupt float64 // one bit of it flips; see [Link]
 	Reorder float64 // it is held back so that later ones pass it
@@ -54,6 +56,12 @@ type faultKey struct {
 
 var faultKeys = []faultKey{
 	chanceKey("drop", func(f *Faults) *float64 { return &f.Drop }),
+	{"burst", readBurst, func(f Faults) string {
+		if f.Burst == 0 {
+			return ""
+		}
+		return strconv.FormatFloat(f.Burst, 'g', -1, 64)
+	}},
 	chanceKey("dup", func(f *Faults) *float64 { return &f.Dup }),
 	chanceKey("corrupt", func(f *Faults) *float64 { return &f.Corrupt }),
 	chanceKey("reorder", func(f *Faults) *float64 { return &f.Reorder }),
@@ -97,6 +105,9 @@ func ParseFaults(text string) (Faults, error) {
 		if err := k.read(&f, value); err != nil {
 			return Faults{}, fmt.Errorf("%w %q: %s=%s: %w", ErrFaults, text, name, value, err)
 		}
+	}
+	if f.Burst != 0 && f.Drop == 0 {
+		return Faults{}, fmt.Errorf("%w %q: burst=%g has no meaning without losses, as in drop=1%%", ErrFaults, text, f.Burst)
 	}
 	if f.Queue != 0 && f.Rate == 0 {
 		return Faults{}, fmt.Errorf("%w %q: queue=%d has no meaning without a rate, as in rate=10mbit", ErrFaults, text, f.Queue)
@@ -216,6 +227,15 @@ func readQueue(f *Faults, value string) error {
 		return fmt.Errorf("must be a number of frames from 1 to %d", maxQueue)
 	}
 	f.Queue = n
+	return nil
+}
+
+func readBurst(f *Faults, value string) error {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(n >= 1 && n <= maxQueue) { // NaN is not
+		return fmt.Errorf("must be a number of frames from 1 to %d", maxQueue)
+	}
+	f.Burst = n
 	return nil
 }
 

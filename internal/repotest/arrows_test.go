@@ -50,7 +50,7 @@ var arrows = []arrow{
 		"for people who use gVisor themselves: devices without our host, or into a host"},
 	{"stack", []string{"api", "hal", "hal/offload"},
 		"a host executes ops on devices it was given; it knows no driver by name"},
-	{"sim", []string{"api", "stack", "hal", "hal/offload", "hal/loopback", "hal/wrap"},
+	{"sim", []string{"api", "stack", "hal", "hal/offload", "hal/loopback", "hal/wrap", "hal/wrap/pcapng"},
 		"a simulation is a driver of hosts, over wires in memory"},
 	{"", []string{"api", "hal", "hal/*", "hal/wrap/*", "stack", "kernel"},
 		"the root package is where all is put together"},
