@@ -175,18 +175,30 @@ type child struct {
 var (
 	childrenMu sync.Mutex
 	children   []*child // that nobody has
+	started    int
 )
 
-// startChild takes a child that nobody has, or starts one.
+// startChild takes a child that nobody has, or starts some: at once as many as a test
+// may need, because one that is started while a port is open inherits what DPDK has
+// open, sockets of memif among them, and their other end does not see them closed.
 func startChild(t testing.TB) *child {
 	t.Helper()
 	childrenMu.Lock()
 	defer childrenMu.Unlock()
-	if n := len(children); n > 0 {
-		c := children[n-1]
-		children = children[:n-1]
-		return c
+	for len(children) == 0 || started < 2 {
+		c, err := newChild()
+		if err != nil {
+			t.Fatal(err)
+		}
+		children, started = append(children, c), started+1
 	}
+	n := len(children)
+	c := children[n-1]
+	children = children[:n-1]
+	return c
+}
+
+func newChild() (*child, error) {
 	c := &child{
 		cmd: exec.Command("/proc/self/exe"), answers: make(chan message),
 		packets: make(chan message, 1<<14), gone: make(chan struct{}),
@@ -195,18 +207,18 @@ func startChild(t testing.TB) *child {
 	c.cmd.Stderr = os.Stderr
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	out, err := c.cmd.StdoutPipe()
 	if err == nil {
 		err = c.cmd.Start()
 	}
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	c.enc = gob.NewEncoder(c.in)
 	go c.listen(gob.NewDecoder(out))
-	return c
+	return c, nil
 }
 
 func (c *child) listen(dec *gob.Decoder) {
@@ -263,25 +275,33 @@ func (c *child) kill() {
 	_ = c.cmd.Wait()
 }
 
-// open opens a port in the child until the test ends.
+// open opens a port in the child.
 func (c *child) open(t testing.TB, spec string) {
 	t.Helper()
 	if _, err := c.ask(message{Open: spec}); err != nil {
 		t.Fatalf("child: open %s: %v", spec, err)
 	}
-	t.Cleanup(func() {
-		if _, err := c.ask(message{Close: true}); err != nil {
-			t.Errorf("child: close: %v", err)
-			c.kill()
-			return
-		}
-		for len(c.packets) > 0 {
-			<-c.packets
-		}
-		childrenMu.Lock()
-		defer childrenMu.Unlock()
-		children = append(children, c)
-	})
+}
+
+// leave closes the child's port and gives the child back.
+func (c *child) leave(t testing.TB) {
+	t.Helper()
+	if _, err := c.ask(message{Close: true}); err != nil {
+		t.Errorf("child: close: %v", err)
+		c.kill()
+		return
+	}
+	c.forget()
+	childrenMu.Lock()
+	defer childrenMu.Unlock()
+	children = append(children, c)
+}
+
+// forget drops what has arrived.
+func (c *child) forget() {
+	for len(c.packets) > 0 {
+		<-c.packets
+	}
 }
 
 // Send, SendMeta and Recv make the child's port the far end of a link.
@@ -321,4 +341,3 @@ func joined(t testing.TB, dev hal.Device, c *child) {
 		time.Sleep(time.Millisecond)
 	}
 }
-

@@ -22,7 +22,7 @@ type kind struct {
 	cable  bool // its other end is the kernel's: the address must be another one
 	lends  bool // its buffers get into the hands of other ports
 	lone   bool // a packet is one buffer, whatever the port says
-	quirk  string
+	merged bool // it may give super-frames, whatever the port says
 }
 
 // kinds are the virtual devices that the keys of a spec know. Others take args=.
@@ -33,7 +33,7 @@ var kinds = map[string]kind{
 	},
 	"net_vhost": {
 		args: []string{"iface"}, needs: []string{"iface"}, fixed: []string{"client=0", "tso=1"}, queues: "queues",
-		socket: "iface", listen: "*",
+		socket: "iface", listen: "*", merged: true,
 	},
 	"net_virtio_user": {
 		args: []string{"path"}, needs: []string{"path"}, fixed: []string{"server=0"}, queues: "queues",

@@ -125,9 +125,6 @@ func (o *opening) decide() error {
 	if d.room < d.maxPacket() && f.tx&C.RT_CHAINS == 0 {
 		return fmt.Errorf("device %s cannot send a packet of several buffers: room=%d must hold one of %d bytes: %w", o.Name, d.room, d.maxPacket(), unix.EINVAL)
 	}
-	if d.room < d.maxPacket()+slack && f.rx&C.RT_CHAINS == 0 {
-		f.rx &^= C.RT_CHAINS // it may be able to, and not say so: virtual devices
-	}
 	d.offloads(f)
 	return nil
 }
@@ -145,7 +142,7 @@ func (d *device) offloads(f *C.struct_rt_facts) {
 	if f.rx&C.RT_CSUM != 0 {
 		d.rxOffloads = hal.Csum
 	}
-	if f.rx&C.RT_SUPER != 0 {
+	if f.rx&C.RT_SUPER != 0 || d.kind.merged {
 		d.rxOffloads |= hal.Csum | hal.TSO4 | hal.TSO6
 	}
 	if f.tx&C.RT_CSUM != 0 {

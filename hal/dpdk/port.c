@@ -120,8 +120,9 @@ int rt_port_start(uint16_t port, const struct rt_setup *s)
 	c.rxmode.mtu = s->mtu;
 	c.rxmode.offloads = to_dpdk(rx_bits, N(rx_bits), s->rx);
 	c.txmode.offloads = to_dpdk(tx_bits, N(tx_bits), s->tx);
-	if (s->rx & RT_SUPER)
-		c.rxmode.max_lro_pkt_size = di.max_lro_pkt_size ? RTE_MIN(di.max_lro_pkt_size, s->max_super) : s->max_super;
+	/* A port that knows no limit, such as virtio, accepts none. */
+	if (s->rx & RT_SUPER && di.max_lro_pkt_size)
+		c.rxmode.max_lro_pkt_size = RTE_MIN(di.max_lro_pkt_size, s->max_super);
 	/* RSS must be asked for only where it is offered: others refuse it. */
 	if (s->queues > 1 && s->rx & RT_RSS) {
 		c.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
