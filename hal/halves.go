@@ -18,6 +18,7 @@ type halves struct {
 	pending          []Pending
 	fds              map[int]fdUse // descriptors to wait for
 	rxPolled         bool          // a receive half can only be polled
+	looked           []Moderated   // those of them that say how often
 	txPolled         bool          // a transmit half can only be polled
 	writable         *atomic.Bool  // as set by SetWritable
 	pace             pace
@@ -55,6 +56,9 @@ func (h *halves) addRx(rx RxQueue) {
 		// A pollable half notifies only of Close: without polling its
 		// descriptor it has to be looked at.
 		h.rxPolled = true
+		if m, ok := As[Moderated](rx); ok {
+			h.looked = append(h.looked, m)
+		}
 	}
 	h.addPending(rx)
 }
@@ -140,10 +144,26 @@ func (h *halves) until(deadline time.Time) time.Time {
 		}
 	}
 	if h.rxPolled || h.txPolled && h.writable.Load() {
-		h.nap = min(max(2*h.nap, shortNap), longNap)
+		h.nap = h.nextNap()
 		deadline = earlier(deadline, time.Now().Add(h.nap))
 	}
 	return deadline
+}
+
+// nextNap is as long as the halves say that have to be looked at, where all say it;
+// else it grows. A backlog does not wait for them.
+func (h *halves) nextNap() time.Duration {
+	if !h.rxPolled || h.pace.gap == 0 {
+		return min(max(2*h.nap, shortNap), longNap)
+	}
+	nap := longNap
+	if h.txPolled && h.writable.Load() {
+		nap = shortNap
+	}
+	for _, m := range h.looked {
+		nap = min(nap, max(m.Moderation(), 0))
+	}
+	return nap
 }
 
 // past is a time that has passed whatever the clock says.

@@ -81,7 +81,10 @@ func PendingOf(v any) (at time.Time, ok bool) {
 // waiting is looking again.
 //
 // A sleeper moderates only if all its receive halves ask for it, and by the least
-// that one asks for. It does so where it waits for descriptors.
+// that one asks for. It does so where it waits for descriptors. Halves that have
+// to be looked at are asked before every nap how long it may be, at most 1 ms: who
+// knows how quiet it has been says more than who guesses. Moderation is safe
+// beside Rx.
 type Moderated interface {
 	Moderation() time.Duration
 }

@@ -2,6 +2,7 @@ package hal_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,4 +241,52 @@ func TestChannelSleeper(t *testing.T) {
 	for name, f := range tests {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 	}
+}
+
+// askedRx has to be looked at, and says how often.
+type askedRx struct {
+	silentRx
+	gap   time.Duration
+	asked atomic.Int64
+}
+
+func (r *askedRx) Moderation() time.Duration {
+	r.asked.Add(1)
+	return r.gap
+}
+
+// Halves that have to be looked at are asked before every nap; a backlog, Wake,
+// Close and a deadline that has passed do not wait for a long one.
+func TestLookedAtSleeper(t *testing.T) {
+	rx := &askedRx{gap: 20 * time.Microsecond}
+	s := newSleeper(t, &bare{rx: rx, tx: silentTx{}})
+	was := rx.asked.Load()
+	for range 100 {
+		ends(t, s, nil)
+	}
+	if n := rx.asked.Load() - was; n != 100 {
+		t.Errorf("asked %d times in 100 naps", n)
+	}
+	s.Wake()
+	ends(t, s, nil)
+	if n := rx.asked.Load() - was; n != 100 {
+		t.Error("a Wake before Wait does not end it")
+	}
+	for range 100 {
+		if err := s.Wait(time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	ends(t, s, hal.ErrClosed)
+}
+
+// A half that does not want anybody to sleep is looked at all the time.
+func TestLookedAtBySpinning(t *testing.T) {
+	s := newSleeper(t, &bare{rx: &askedRx{gap: -1}, tx: silentTx{}})
+	for range 1000 {
+		ends(t, s, nil)
+	}
+	s.Close()
+	ends(t, s, hal.ErrClosed)
 }
