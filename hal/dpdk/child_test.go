@@ -24,6 +24,8 @@ import (
 const childVariable = "RINGTAIL_DPDK_CHILD"
 
 func TestMain(m *testing.M) {
+	// libxdp writes a page to standard error about every device otherwise.
+	os.Setenv("LIBXDP_SKIP_DISPATCHER", "1")
 	if os.Getenv(childVariable) != "" {
 		if err := runChild(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "child:", err)

@@ -138,3 +138,6 @@ func (p plan) refused(err error, said string) error {
 	return fmt.Errorf("device %s (is the driver installed? apt-get install librte-%s23)%s: %w",
 		p.Name, strings.ReplaceAll(strings.ReplaceAll(p.driver, "_user", ""), "_", "-"), said, err)
 }
+
+// ports is how many there are in this process.
+func ports() int { return int(C.rt_port_count()) }
