@@ -34,7 +34,9 @@ type device struct {
 	rxOffloads hal.Offload
 	txOffloads hal.Offload
 	queues     []*queue
+	stopped    bool // when it was opened: its server was not there
 	pool       *pool
+	redialer   *redialer // nil: the port waits for the other side, or has none
 
 	// loans are the frames on loan when the port was closed, and one more until
 	// that is done: who gives back the last frees the memory.
@@ -149,6 +151,13 @@ func (d *device) Queue(i int) (hal.RxQueue, hal.TxQueue, error) {
 
 // Close implements [hal.Device].
 func (d *device) Close() error {
+	if d.redialer != nil {
+		d.redialer.end()
+	}
+	return d.shut()
+}
+
+func (d *device) shut() error {
 	eal.Lock()
 	defer eal.Unlock()
 	d.mu.Lock()

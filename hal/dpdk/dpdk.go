@@ -43,8 +43,7 @@ type Config struct {
 	Name string
 
 	// Args are the arguments of the device, "key=value", as DPDK's documentation
-	// has them, with two additions for sockets: a memif socket that begins with @
-	// is an abstract one, and a file that a dead server left is removed.
+	// has them. The file of a socket that a dead server left is removed.
 	Args []string
 
 	// Pair is for net_ring only: the two ports of the process that name the same

@@ -13,9 +13,23 @@
 
 #include "shim.h"
 
+static FILE *log_file;
+
+/*
+ * EAL prints its usage and a few complaints past its log, to streams that are this
+ * program's: while it starts, C's are the log.
+ */
 int rt_eal_init(int argc, char **argv)
 {
-	if (rte_eal_init(argc, argv) >= 0)
+	FILE *out = stdout, *err = stderr;
+	int r;
+
+	if (log_file)
+		stdout = stderr = log_file;
+	r = rte_eal_init(argc, argv);
+	stdout = out;
+	stderr = err;
+	if (r >= 0)
 		return 0;
 	return rte_errno ? -rte_errno : -EINVAL;
 }
@@ -41,11 +55,12 @@ static ssize_t log_line(void *cookie, const char *text, size_t n)
 int rt_eal_log_to(int fd)
 {
 	cookie_io_functions_t io = {.write = log_line};
-	FILE *f = fopencookie((void *)(intptr_t)fd, "w", io);
 
-	if (!f)
+	log_file = fopencookie((void *)(intptr_t)fd, "w", io);
+	if (!log_file)
 		return -ENOMEM;
-	return rte_openlog_stream(f);
+	setvbuf(log_file, NULL, _IOLBF, 0);
+	return rte_openlog_stream(log_file);
 }
 
 const char *rt_eal_runtime_dir(void) { return rte_eal_get_runtime_dir(); }

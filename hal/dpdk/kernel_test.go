@@ -4,6 +4,7 @@ package dpdk
 
 import (
 	"fmt"
+	"os/exec"
 	"testing"
 
 	"github.com/ringtail-net/ringtail/hal/haltest"
@@ -33,7 +34,11 @@ func TestTap(t *testing.T) {
 func veth(t *testing.T, a, b *netlab.Namespace, lab *netlab.Lab) (name string) {
 	name = fmt.Sprintf("v%d", number())
 	lab.Veth(netlab.Port{NS: a, Name: name}, netlab.Port{NS: b, Name: name})
-	t.Cleanup(func() { a.Run("ip", "link", "del", name) })
+	t.Cleanup(func() { // t may be a part of the test that the lab is for
+		if out, err := exec.Command("ip", "-n", a.Name(), "link", "del", name).CombinedOutput(); err != nil {
+			t.Errorf("ip link del %s: %v: %s", name, err, out)
+		}
+	})
 	return name
 }
 

@@ -31,7 +31,7 @@ func keys() []hal.Key {
 	}
 	ks := []hal.Key{
 		check("role", "net_memif: server or client (default)", oneOf("server", "client")),
-		hal.TextKey("socket", "net_memif: file of the control socket, or @NAME"),
+		hal.TextKey("socket", "net_memif: file of the control socket"),
 		hal.IntKey("id", 0, 1<<30, "net_memif: number of the cable on this socket"),
 		hal.TextKey("secret", "net_memif: what both ends must know"),
 		hal.IntKey("bsize", 64, 65535, "net_memif: bytes of a buffer of the shared memory"),

@@ -28,7 +28,7 @@ type kind struct {
 // kinds are the virtual devices that the keys of a spec know. Others take args=.
 var kinds = map[string]kind{
 	"net_memif": {
-		args: []string{"role", "socket", "id", "secret", "bsize", "rsize", "zero-copy"}, needs: []string{"socket"},
+		args: []string{"role", "socket", "id", "secret", "bsize", "rsize", "zero-copy"}, needs: []string{"socket"}, fixed: []string{"socket-abstract=no"},
 		socket: "socket", listen: "role=server",
 	},
 	"net_vhost": {
@@ -110,7 +110,7 @@ func (k kind) serves(args []string) string {
 	path := valueOf(args, k.socket)
 	key, value, _ := strings.Cut(k.listen, "=")
 	switch {
-	case k.socket == "" || k.listen == "" || strings.HasPrefix(path, "@"):
+	case k.socket == "" || k.listen == "":
 		return ""
 	case k.listen == "*", valueOf(args, key) == value:
 		return path
@@ -125,21 +125,9 @@ func (c Config) devargs(k kind) string {
 		line = append(line, fmt.Sprintf("%s=%d", k.queues, max(c.Queues, 1)))
 	}
 	for _, a := range c.Args {
-		if path, ok := strings.CutPrefix(a, "socket="); ok {
-			name, abstract := strings.CutPrefix(path, "@")
-			line = append(line, "socket="+name, "socket-abstract="+yesNo(abstract))
-			continue
-		}
 		line = append(line, a)
 	}
 	return strings.Join(line, ",")
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
 
 // A plan is a Config that was checked, and what follows from it.

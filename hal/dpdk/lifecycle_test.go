@@ -103,6 +103,9 @@ func TestNothingIsLeft(t *testing.T) {
 		for i := range 10 {
 			use(i % 3)
 		}
+		if strings.Contains(spec, "memif") {
+			before.files += 10 // DPDK 22.11 forgets the descriptor on which a server listened
+		}
 		if after := count(t); after != before {
 			t.Errorf("%s: before %v, after %v", spec, before, after)
 		}
@@ -147,9 +150,10 @@ func TestSecondEnvironment(t *testing.T) {
 		"net_null%d?lcores=7":            "lcores=7",
 		"net_null%d?eal=--bogus%%20x":    `eal="--bogus x"`,
 		"0000:ff:1f.%d?huge=off":         "--no-pci",
-		"net_null%d?huge=off&queues=64":  "",
+		"net_null%d?huge=off&queues=64":  "fewer mbufs=",
 		"net_tap%d?queues=64":            "16 queues at most",
-		"net_null%d?mtu=65000&queues=2":  "",
+		"net_null%d?mtu=65000&queues=2":  "fewer mbufs=",
+		"net_null%d?queues=8":            "",
 		"net_nosuch%d":                   "net_nosuch",
 		"net_af_packet%d?iface=nosuch0x": "net_af_packet",
 	} {
@@ -208,7 +212,7 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 func TestLog(t *testing.T) {
 	need(t)
 	l := new(lines)
-	c := Config{Name: fmt.Sprint("net_memif", number()), Args: []string{"role=server", "socket=@ringtail.log"}, Huge: "off", Log: slog.New(l)}
+	c := Config{Name: fmt.Sprint("net_memif", number()), Args: []string{"role=server", "socket=" + filepath.Join(t.TempDir(), "s")}, Huge: "off", Log: slog.New(l)}
 	d, err := Open(c)
 	if err != nil {
 		t.Fatal(err)

@@ -70,9 +70,12 @@ func (l *logbook) read(r *os.File) {
 	}
 }
 
-// slogLevel translates DPDK's levels, of which 1 is an emergency, 4 an error.
+// slogLevel translates DPDK's levels, of which 1 is an emergency, 4 an error. Lines
+// without one did not come through DPDK's log.
 func slogLevel(level int) slog.Level {
 	switch {
+	case level <= 0:
+		return slog.LevelInfo
 	case level <= 4:
 		return slog.LevelError
 	case level == 5:
@@ -86,7 +89,7 @@ func slogLevel(level int) slog.Level {
 func (l *logbook) add(level int, line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if level <= 5 {
+	if level > 0 && level <= 5 {
 		l.lines = append(l.lines, line)
 		l.lines = l.lines[max(0, len(l.lines)-keptLines):]
 	}

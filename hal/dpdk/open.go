@@ -55,6 +55,9 @@ func open(p plan) (hal.Device, error) {
 		}
 	}
 	o.device.undos = o.undo
+	if o.dials() {
+		o.device.redialer = newRedialer(o.device)
+	}
 	return o.device, nil
 }
 
@@ -182,11 +185,15 @@ func (o *opening) start() error {
 		queues: C.uint16_t(d.queueCount), mtu: C.uint16_t(d.mtu), rxd: descriptors, txd: descriptors,
 		rx: o.facts.rx, tx: o.facts.tx, max_super: maxSuper, pool: p.c,
 	}
-	if err := failure(C.rt_port_start(d.port, &s)); err != nil {
+	err = failure(C.rt_port_start(d.port, &s))
+	if d.stopped = err != nil; d.stopped && !o.dials() {
 		return fmt.Errorf("device %s did not start with queues=%d and mtu=%d%s: %w", o.Name, d.queueCount, d.mtu, eal.log.said(), err)
 	}
 	return nil
 }
+
+// dials says whether the port has to connect to a server that may come later.
+func (p plan) dials() bool { return p.driver == "net_memif" && p.kind.serves(p.Args) == "" }
 
 // dress sets addresses and modes of the port. Some are those of an interface of the
 // kernel, so they are set back by Close.
@@ -246,6 +253,7 @@ func (o *opening) halves() error {
 	for i := range d.queueCount {
 		q := new(queue)
 		d.queues = append(d.queues, q)
+		q.rx.stopped, q.tx.stopped = d.stopped, d.stopped
 		if err := errors.Join(q.rx.open(d, i), q.tx.open(d, i, o.facts.tx&C.RT_IP_CSUM != 0)); err != nil {
 			return fmt.Errorf("device %s: %w", o.Name, err)
 		}

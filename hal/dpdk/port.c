@@ -137,6 +137,13 @@ int rt_port_start(uint16_t port, const struct rt_setup *s)
 	return r;
 }
 
+int rt_port_restart(uint16_t port)
+{
+	int r = rte_eth_dev_stop(port);
+
+	return r ? r : rte_eth_dev_start(port);
+}
+
 int rt_port_close(uint16_t port)
 {
 	struct rte_eth_dev_info di;

@@ -57,19 +57,24 @@ static void take_back(struct rt_rxq *q)
 	q->back_n = 0;
 }
 
-void rt_rxq_drain(struct rt_rxq *q)
+static void drop_held(struct rt_rxq *q)
+{
+	while (q->held_at < q->held_n)
+		rte_pktmbuf_free(q->held[q->held_at++]);
+	q->held_at = q->held_n = 0;
+}
+
+void rt_rxq_drain(struct rt_rxq *q, int running)
 {
 	take_back(q);
-	for (int rounds = 0; rounds < 1024; rounds++) { /* somebody may be sending all the time */
-		while (q->held_at < q->held_n)
-			rte_pktmbuf_free(q->held[q->held_at++]);
-		q->held_at = 0;
+	drop_held(q);
+	/* Somebody may be sending all the time. */
+	for (int rounds = 0; running && rounds < 1024; rounds++) {
 		q->held_n = rte_eth_rx_burst(q->port, q->queue, q->held, RT_BURST);
 		if (q->held_n == 0)
 			return;
+		drop_held(q);
 	}
-	while (q->held_at < q->held_n)
-		rte_pktmbuf_free(q->held[q->held_at++]);
 }
 
 /*

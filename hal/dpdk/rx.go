@@ -18,10 +18,11 @@ import (
 type half struct {
 	*device
 	counters
-	mu     sync.Mutex // guards what follows, against Close
-	closed bool
-	ledger ledger
-	slots  []C.struct_rt_slot
+	mu      sync.Mutex // guards what follows, against Close and redial
+	closed  bool
+	stopped bool // the port: no burst
+	ledger  ledger
+	slots   []C.struct_rt_slot
 }
 
 // rxQueue lends the port's buffers as they are.
@@ -65,6 +66,9 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 		return 0, hal.ErrClosed
 	case len(fs) < q.chain:
 		return 0, hal.ErrShortBurst
+	case q.stopped:
+		q.rest(0)
+		return 0, nil
 	}
 	free := q.ledger.free
 	n := min(len(fs), len(free))
@@ -155,7 +159,7 @@ func (q *rxQueue) retire() int {
 	if q.c == nil {
 		return 0
 	}
-	C.rt_rxq_drain(q.c)
+	C.rt_rxq_drain(q.c, C.int(truth(!q.stopped)))
 	return q.ledger.out
 }
 
@@ -164,4 +168,11 @@ func (q *rxQueue) free() {
 		freeRx(q.c)
 	}
 	q.c, q.slots = nil, nil
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

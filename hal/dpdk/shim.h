@@ -71,6 +71,7 @@ int rt_port_find(const char *name); /* the port's number */
 int rt_port_count(void);
 int rt_port_facts(uint16_t port, struct rt_facts *f);
 int rt_port_start(uint16_t port, const struct rt_setup *s);
+int rt_port_restart(uint16_t port);
 int rt_port_close(uint16_t port); /* and unplug its device */
 int rt_port_up(uint16_t port);    /* 1: the link is up */
 int rt_port_counters(uint16_t port, struct rt_counters *c);
@@ -118,7 +119,7 @@ struct rt_rxq {
 
 int rt_rxq_init(struct rt_rxq *q);
 void rt_rxq_free(struct rt_rxq *q);
-void rt_rxq_drain(struct rt_rxq *q); /* all that is not in a slot, and what has arrived */
+void rt_rxq_drain(struct rt_rxq *q, int running); /* all that is not on loan, and what has arrived */
 uint16_t rt_rx(struct rt_rxq *q);    /* how many slots of avail were filled */
 void rt_slot_free(struct rt_slot *s);
 

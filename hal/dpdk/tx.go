@@ -82,7 +82,7 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 	}
 	done := 0
 	for done < len(fs) {
-		queued, packets := 0, 0
+		queued, packets := 0, uint32(0)
 		why := reasons
 		for done+queued < len(fs) && queued < maxOrder && packets < C.RT_BURST {
 			rest := fs[done+queued:]
@@ -96,7 +96,7 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 			queued += n
 			packets++
 		}
-		sent := q.send(queued)
+		sent := q.send(queued, packets)
 		for i := range sent {
 			q.ledger.back(fs[done+i].Ref())
 		}
@@ -118,9 +118,13 @@ func (q *txQueue) Tx(fs []hal.Frame) (int, error) {
 
 // send gives the first n slots of the order to the port, and returns how many it
 // took.
-func (q *txQueue) send(n int) int {
+func (q *txQueue) send(n int, packets uint32) int {
 	if n == 0 {
 		return 0
+	}
+	if q.stopped {
+		q.dropped(txLinkDown, packets)
+		return n
 	}
 	q.c.order_n = C.uint16_t(n)
 	sent := int(C.rt_tx(q.c))
