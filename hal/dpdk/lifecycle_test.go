@@ -51,7 +51,9 @@ func count(t testing.TB) holdings {
 	return holdings{len(files), n, ports(), len(eal.late), len(eal.cable)}
 }
 
-// A port that was opened, used and closed has left nothing, however often.
+// A port that was opened, used and closed has left nothing, however often. Not so
+// net_af_xdp: that of DPDK 22.11 keeps its socket, so that a process cannot open the
+// same queue of an interface again (EBUSY).
 func TestNothingIsLeft(t *testing.T) {
 	needKernel(t)
 	ns := netlab.New(t).Namespace("left")
@@ -66,7 +68,6 @@ func TestNothingIsLeft(t *testing.T) {
 		"dpdk:net_memif1%d?role=server&socket=" + folder + "/memif",
 		"dpdk:net_tap1%d?iface=left&netns=" + ns.Path(),
 		"dpdk:net_af_packet1%d?iface=" + name + "&netns=" + a.Path(),
-		"dpdk:net_af_xdp1%d?iface=" + name + "&netns=" + a.Path(),
 	} {
 		use := func(n int) {
 			d, err := hal.Open(fmt.Sprintf(spec, n) + "&huge=off")
