@@ -65,7 +65,7 @@ func (s *server) transfer(url string, path, sum string, n int) {
 func eachServer(t *testing.T, f func(t *testing.T, w wire, face string)) {
 	for i, w := range wires {
 		for j, face := range bothFaces {
-			if w != tapWire && i%2 != j {
+			if !w.isTap() && i%2 != j {
 				continue
 			}
 			t.Run(w.String()+" "+face, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestTransfers(t *testing.T) {
 			t.Run(w.String()+" "+face, func(t *testing.T) {
 				w.needs(t)
 				s := w.lab(t)
-				if w != tapWire {
+				if !w.isTap() && !w.whole {
 					offloadsOn(t, s.ns, "veth1")
 				}
 				s.run(nil, "serve", append(ours, "--face", face)...)
@@ -110,7 +110,7 @@ func TestTransfersOverABadLink(t *testing.T) {
 	needs(t)
 	for i, w := range wires {
 		size := 10_000_000
-		if w != tapWire {
+		if !w.isTap() {
 			size = 1_000_000
 		}
 		path, sum := randomFile(t, size)
