@@ -18,7 +18,8 @@ type halves struct {
 	pending          []Pending
 	fds              map[int]fdUse // descriptors to wait for
 	rxPolled         bool          // a receive half can only be polled
-	looked           []Moderated   // those of them that say how often
+	lookers          []Looker      // those that say themselves whether it is worth it
+	blind            bool          // and there are others
 	txPolled         bool          // a transmit half can only be polled
 	writable         *atomic.Bool  // as set by SetWritable
 	pace             pace
@@ -56,8 +57,10 @@ func (h *halves) addRx(rx RxQueue) {
 		// A pollable half notifies only of Close: without polling its
 		// descriptor it has to be looked at.
 		h.rxPolled = true
-		if m, ok := As[Moderated](rx); ok {
-			h.looked = append(h.looked, m)
+		l, ok := As[Looker](rx)
+		h.blind = h.blind || !ok
+		if ok {
+			h.lookers = append(h.lookers, l)
 		}
 	}
 	h.addPending(rx)
@@ -135,6 +138,17 @@ func (h *halves) leave() {
 // until returns when a Wait ends at the latest, the zero time for never: at the
 // caller's deadline, when a delayed packet is due, or after a nap.
 func (h *halves) until(deadline time.Time) time.Time {
+	deadline = h.bound(deadline)
+	if h.rxPolled || h.txPolled && h.writable.Load() {
+		h.nap = min(max(2*h.nap, shortNap), longNap)
+		deadline = earlier(deadline, time.Now().Add(h.nap))
+	}
+	return deadline
+}
+
+// bound returns when a Wait ends if nobody has to be looked at: at the caller's
+// deadline, or when a delayed packet is due.
+func (h *halves) bound(deadline time.Time) time.Time {
 	for _, p := range h.pending {
 		if at, ok := p.Pending(); ok {
 			if at.IsZero() {
@@ -143,27 +157,7 @@ func (h *halves) until(deadline time.Time) time.Time {
 			deadline = earlier(deadline, at)
 		}
 	}
-	if h.rxPolled || h.txPolled && h.writable.Load() {
-		h.nap = h.nextNap()
-		deadline = earlier(deadline, time.Now().Add(h.nap))
-	}
 	return deadline
-}
-
-// nextNap is as long as the halves say that have to be looked at, where all say it;
-// else it grows. A backlog does not wait for them.
-func (h *halves) nextNap() time.Duration {
-	if !h.rxPolled || h.pace.gap == 0 {
-		return min(max(2*h.nap, shortNap), longNap)
-	}
-	nap := longNap
-	if h.txPolled && h.writable.Load() {
-		nap = shortNap
-	}
-	for _, m := range h.looked {
-		nap = min(nap, max(m.Moderation(), 0))
-	}
-	return nap
 }
 
 // past is a time that has passed whatever the clock says.

@@ -81,12 +81,21 @@ func PendingOf(v any) (at time.Time, ok bool) {
 // waiting is looking again.
 //
 // A sleeper moderates only if all its receive halves ask for it, and by the least
-// that one asks for. It does so where it waits for descriptors. Halves that have
-// to be looked at are asked before every nap how long it may be, at most 1 ms: who
-// knows how quiet it has been says more than who guesses. Moderation is safe
-// beside Rx.
+// that one asks for. It does so where it waits for descriptors.
 type Moderated interface {
 	Moderation() time.Duration
+}
+
+// Looker is a receive half of which nothing tells that a packet has arrived, and which
+// is looked at by whoever sleeps: no turn is needed to find that there is nothing.
+// The sleeper blocks its thread meanwhile, because timers are not as fine as its naps;
+// so a Looker is for real devices, in real time.
+type Looker interface {
+	// Look reports whether Rx has something to return, or to fail with. If not,
+	// nobody need look again for a while, of which a sleeper makes a millisecond
+	// at most: the half knows best how quiet it has been. Zero, or less, asks
+	// to look all the time. Look is safe beside Rx and Release.
+	Look() (ready bool, again time.Duration)
 }
 
 // Steerer is a device that is shared with somebody else, the kernel as a rule,

@@ -1,7 +1,6 @@
 package hal
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,9 +46,6 @@ func (s *chanSleeper) Wait(deadline time.Time) error {
 		return ErrClosed
 	default:
 	}
-	if s.rxPolled && s.pace.gap != 0 {
-		return s.look(deadline)
-	}
 	var due <-chan time.Time
 	if at := s.until(deadline); !at.IsZero() {
 		d := time.Until(at)
@@ -65,25 +61,6 @@ func (s *chanSleeper) Wait(deadline time.Time) error {
 	case <-due:
 	case <-s.closed:
 		return ErrClosed
-	}
-	return nil
-}
-
-// look is Wait for receive halves that have to be looked at and say how often: a nap
-// that is as short as that, which a timer's is not, and which nothing ends; so Wake
-// and Close are late by it at most.
-func (s *chanSleeper) look(deadline time.Time) error {
-	select {
-	case <-s.bell:
-		return nil
-	default:
-	}
-	if s.pace.spins() {
-		runtime.Gosched()
-		return nil
-	}
-	if d := time.Until(s.until(deadline)); d > 0 {
-		pause(d)
 	}
 	return nil
 }

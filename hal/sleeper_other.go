@@ -11,4 +11,4 @@ const canPoll = false
 // pause sleeps as exactly as the system's timers do.
 func pause(d time.Duration) { time.Sleep(d) }
 
-func newSleeper(h halves) (Sleeper, error) { return newChanSleeper(h), nil }
+func newSleeper(h halves) (Sleeper, error) { return newChannelSleeper(h), nil }

@@ -243,50 +243,69 @@ func TestChannelSleeper(t *testing.T) {
 	}
 }
 
-// askedRx has to be looked at, and says how often.
-type askedRx struct {
+// lookedRx has to be looked at, and says whether it is worth it.
+type lookedRx struct {
 	silentRx
-	gap   time.Duration
-	asked atomic.Int64
+	again time.Duration
+	looks atomic.Int64
+	ready func(looks int64) bool
 }
 
-func (r *askedRx) Moderation() time.Duration {
-	r.asked.Add(1)
-	return r.gap
+func (r *lookedRx) Look() (bool, time.Duration) {
+	return r.ready(r.looks.Add(1)), r.again
 }
 
-// Halves that have to be looked at are asked before every nap; a backlog, Wake,
-// Close and a deadline that has passed do not wait for a long one.
-func TestLookedAtSleeper(t *testing.T) {
-	rx := &askedRx{gap: 20 * time.Microsecond}
-	s := newSleeper(t, &bare{rx: rx, tx: silentTx{}})
-	was := rx.asked.Load()
-	for range 100 {
-		ends(t, s, nil)
-	}
-	if n := rx.asked.Load() - was; n != 100 {
-		t.Errorf("asked %d times in 100 naps", n)
-	}
-	s.Wake()
-	ends(t, s, nil)
-	if n := rx.asked.Load() - was; n != 100 {
-		t.Error("a Wake before Wait does not end it")
-	}
-	for range 100 {
-		if err := s.Wait(time.Now().Add(-time.Hour)); err != nil {
-			t.Fatal(err)
+func never(int64) bool { return false }
+
+// A half that says itself whether there is something is looked at until there is:
+// in naps of any length, and by spinning.
+func TestLookedAt(t *testing.T) {
+	for _, again := range []time.Duration{-1, 0, 1, 20 * time.Microsecond, time.Millisecond, time.Hour} {
+		rx := &lookedRx{again: again, ready: func(n int64) bool { return n%10 == 0 }}
+		s := newSleeper(t, &bare{rx: rx, tx: silentTx{}})
+		for i := range int64(5) {
+			ends(t, s, nil)
+			if got := rx.looks.Load(); got != 10*(i+1) {
+				t.Errorf("again=%v: Wait ended after %d looks, want %d", again, got, 10*(i+1))
+			}
 		}
 	}
-	s.Close()
-	ends(t, s, hal.ErrClosed)
 }
 
-// A half that does not want anybody to sleep is looked at all the time.
-func TestLookedAtBySpinning(t *testing.T) {
-	s := newSleeper(t, &bare{rx: &askedRx{gap: -1}, tx: silentTx{}})
-	for range 1000 {
+// Whoever sleeps by looking hears of Wake, deadlines, a backlog and Close.
+func TestLookedAtInVain(t *testing.T) {
+	for _, again := range []time.Duration{-1, 20 * time.Microsecond, time.Hour} {
+		s := newSleeper(t, &bare{rx: &lookedRx{again: again, ready: never}, tx: silentTx{}})
+		done := waiting(s)
+		s.Wake()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		s.Wake()
+		ends(t, s, nil)
+		for range 3 {
+			if err := s.Wait(time.Now().Add(3 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.SetWritable(true)
+		for range 10 {
+			ends(t, s, nil)
+		}
+		s.SetWritable(false)
+		done = waiting(s)
+		s.Close()
+		if err := <-done; !errors.Is(err, hal.ErrClosed) {
+			t.Errorf("again=%v: Wait beside Close: %v", again, err)
+		}
+		ends(t, s, hal.ErrClosed)
+	}
+}
+
+// One half that does not say it makes all of them be polled by turns.
+func TestLookedAtBesideOthers(t *testing.T) {
+	s := newSleeper(t, &bare{rx: &lookedRx{again: time.Hour, ready: never}, tx: silentTx{}}, &bare{rx: silentRx{}, tx: silentTx{}})
+	for range 10 {
 		ends(t, s, nil)
 	}
-	s.Close()
-	ends(t, s, hal.ErrClosed)
 }

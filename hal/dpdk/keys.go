@@ -74,7 +74,7 @@ func oneOf(words ...string) func(string) error {
 	}
 }
 
-// pace is how a half is waited for: see hal.Moderated. Negative: by spinning.
+// pace is the shortest nap before a half is looked at again. Negative: by spinning.
 type pace time.Duration
 
 // The shortest nap by default, and what a nap may begin with at most.

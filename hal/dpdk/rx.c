@@ -182,6 +182,15 @@ static struct rte_mbuf *whole(struct rt_rxq *q, struct rte_mbuf *m)
 	return copy;
 }
 
+uint16_t rt_rxq_look(struct rt_rxq *q)
+{
+	if (q->held_at == q->held_n) {
+		q->held_at = 0;
+		q->held_n = rte_eth_rx_burst(q->port, q->queue, q->held, RT_BURST);
+	}
+	return q->held_n - q->held_at;
+}
+
 uint16_t rt_rx(struct rt_rxq *q)
 {
 	uint16_t n = 0;

@@ -7,7 +7,6 @@ import "C"
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ringtail-net/ringtail/hal"
@@ -29,11 +28,11 @@ type half struct {
 type rxQueue struct {
 	half
 	c   *C.struct_rt_rxq
-	nap atomic.Int64 // how long nobody need look, in nanoseconds; negative: look all the time
+	nap time.Duration // how long nobody need look; negative: look all the time
 }
 
 func (q *rxQueue) open(d *device, i int) (err error) {
-	q.nap.Store(int64(d.pace))
+	q.nap = time.Duration(d.pace)
 	loans := d.rxLoans()
 	q.device, q.ledger = d, newLedger(loans)
 	q.c, q.slots, err = newRx(C.struct_rt_rxq{
@@ -42,17 +41,31 @@ func (q *rxQueue) open(d *device, i int) (err error) {
 	return err
 }
 
-// Moderation implements [hal.Moderated]: nobody need look again for so long.
-func (q *rxQueue) Moderation() time.Duration { return time.Duration(q.nap.Load()) }
+// Look implements [hal.Looker]. What has arrived waits for the next Rx.
+func (q *rxQueue) Look() (ready bool, again time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return true, 0
+	case q.stopped:
+		return false, maxPace
+	case C.rt_rxq_look(q.c) > 0 && len(q.ledger.free) > 0:
+		return true, 0
+	}
+	nap := q.nap
+	q.rest(0)
+	return false, nap
+}
 
 // rest makes the nap longer each time that nothing has arrived: from 20 µs to 1 ms in
 // some 10 ms of quiet.
 func (q *rxQueue) rest(got int) {
-	switch nap := q.nap.Load(); {
-	case got > 0 && nap != int64(q.pace):
-		q.nap.Store(int64(q.pace))
-	case got == 0 && nap > 0:
-		q.nap.Store(min(nap+nap/8+1, int64(maxPace)))
+	switch {
+	case got > 0:
+		q.nap = time.Duration(q.pace)
+	case q.nap > 0:
+		q.nap = min(q.nap+q.nap/8+1, maxPace)
 	}
 }
 
@@ -67,7 +80,6 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 	case len(fs) < q.chain:
 		return 0, hal.ErrShortBurst
 	case q.stopped:
-		q.rest(0)
 		return 0, nil
 	}
 	free := q.ledger.free
@@ -83,7 +95,9 @@ func (q *rxQueue) Rx(fs []hal.Frame) (int, error) {
 		fs[i] = q.frame(slot)
 	}
 	q.count()
-	q.rest(got)
+	if got > 0 {
+		q.rest(got)
+	}
 	return got, nil
 }
 

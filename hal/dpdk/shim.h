@@ -120,6 +120,7 @@ struct rt_rxq {
 int rt_rxq_init(struct rt_rxq *q);
 void rt_rxq_free(struct rt_rxq *q);
 void rt_rxq_drain(struct rt_rxq *q, int running); /* all that is not on loan, and what has arrived */
+uint16_t rt_rxq_look(struct rt_rxq *q); /* how many packets wait, after a look at the port if none did */
 uint16_t rt_rx(struct rt_rxq *q);    /* how many slots of avail were filled */
 void rt_slot_free(struct rt_slot *s);
 
