@@ -72,7 +72,7 @@ func (c *counters) addDrops(to map[string]uint64) {
 }
 
 // stableMAC is the address of a port that has none: always the same for this name
-// in a process with this name on this machine, because others keep it in their
+// on this machine, because others keep it in their
 // neighbour tables. It is locally administered (IEEE Std 802, section 8.4.4).
 func stableMAC(name string) hal.MAC {
 	host, _ := os.Hostname() // without it, the rest is a good guess

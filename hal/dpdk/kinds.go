@@ -20,6 +20,7 @@ type kind struct {
 
 	kernel bool // it opens an interface of the kernel, and shares its address
 	cable  bool // its other end is the kernel's: the address must be another one
+	random bool // its address is another one each time: ours must not be
 	lends  bool // its buffers get into the hands of other ports
 	lone   bool // a packet is one buffer, whatever the port says
 	merged bool // it may give super-frames, whatever the port says
@@ -29,22 +30,22 @@ type kind struct {
 var kinds = map[string]kind{
 	"net_memif": {
 		args: []string{"role", "socket", "id", "secret", "bsize", "rsize", "zero-copy"}, needs: []string{"socket"}, fixed: []string{"socket-abstract=no"},
-		socket: "socket", listen: "role=server",
+		socket: "socket", listen: "role=server", random: true,
 	},
 	"net_vhost": {
 		args: []string{"iface"}, needs: []string{"iface"}, fixed: []string{"client=0", "tso=1"}, queues: "queues",
-		socket: "iface", listen: "*", merged: true,
+		socket: "iface", listen: "*", merged: true, random: true,
 	},
 	"net_virtio_user": {
 		args: []string{"path"}, needs: []string{"path"}, fixed: []string{"server=0"}, queues: "queues",
-		socket: "path",
+		socket: "path", random: true,
 	},
 	"net_tap":       {args: []string{"iface", "remote"}, cable: true},
 	"net_af_packet": {args: []string{"iface"}, needs: []string{"iface"}, queues: "qpairs", kernel: true},
 	"net_af_xdp":    {args: []string{"iface"}, needs: []string{"iface"}, queues: "queue_count", kernel: true, lone: true},
 	"net_pcap":      {args: []string{"iface", "rx_pcap", "tx_pcap", "rx_iface", "tx_iface"}},
 	"net_ring":      {lends: true},
-	"net_null":      {},
+	"net_null":      {random: true},
 }
 
 var (

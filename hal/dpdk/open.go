@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -215,8 +216,8 @@ func (o *opening) dress() error {
 		d.mac, d.shared = o.MAC, false
 	case o.MAC != (hal.MAC{}):
 		d.mac = o.MAC
-	case d.mac == (hal.MAC{}) || o.kind.cable:
-		d.mac = stableMAC(o.Name + " " + o.Pair)
+	case d.mac == (hal.MAC{}) || o.kind.cable || o.kind.random:
+		d.mac = stableMAC(strings.Join(append([]string{o.Name, o.Pair}, o.Args...), " "))
 	}
 	if o.MTU != 0 && o.MTU != int(f.mtu) {
 		// Those who cannot set it have nothing to set.
