@@ -22,7 +22,8 @@ type kind struct {
 	cable  bool // its other end is the kernel's: the address must be another one
 	random bool // its address is another one each time: ours must not be
 	lends  bool // its buffers get into the hands of other ports
-	lone   bool // a packet is one buffer, whatever the port says
+	lone   bool // it sends a packet of one buffer only, whatever it says
+	blind  bool // it writes what arrives into one buffer, and does not look how large that is
 	merged bool // it may give super-frames, whatever the port says
 }
 
@@ -41,11 +42,11 @@ var kinds = map[string]kind{
 		socket: "path", random: true,
 	},
 	"net_tap":       {args: []string{"iface", "remote"}, cable: true},
-	"net_af_packet": {args: []string{"iface"}, needs: []string{"iface"}, queues: "qpairs", kernel: true},
-	"net_af_xdp":    {args: []string{"iface"}, needs: []string{"iface"}, queues: "queue_count", kernel: true, lone: true},
+	"net_af_packet": {args: []string{"iface"}, needs: []string{"iface"}, queues: "qpairs", kernel: true, blind: true},
+	"net_af_xdp":    {args: []string{"iface"}, needs: []string{"iface"}, queues: "queue_count", kernel: true, lone: true, blind: true},
 	"net_pcap":      {args: []string{"iface", "rx_pcap", "tx_pcap", "rx_iface", "tx_iface"}},
 	"net_ring":      {lends: true},
-	"net_null":      {random: true},
+	"net_null":      {random: true, blind: true},
 }
 
 var (

@@ -155,6 +155,7 @@ func TestSecondEnvironment(t *testing.T) {
 		"net_tap%d?queues=64":            "16 queues at most",
 		"net_null%d?mtu=65000&queues=2":  "fewer mbufs=",
 		"net_null%d?queues=8":            "",
+		"net_null%d?room=1000":           "room=1000",
 		"net_nosuch%d":                   "net_nosuch",
 		"net_af_packet%d?iface=nosuch0x": "net_af_packet",
 	} {

@@ -125,6 +125,9 @@ func (o *opening) decide() error {
 	if d.room == 0 {
 		d.room = max(leastRoom, d.maxPacket()+slack)
 	}
+	if least := max(leastRoom, d.maxPacket()+slack); o.kind.blind && d.room < least {
+		return fmt.Errorf("device %s needs buffers that hold whole packets: room=%d must be %d or more: %w", o.Name, d.room, least, unix.EINVAL)
+	}
 	f.tx &^= C.uint(o.lacks())
 	if d.room < d.maxPacket() && f.tx&C.RT_CHAINS == 0 {
 		return fmt.Errorf("device %s cannot send a packet of several buffers: room=%d must hold one of %d bytes: %w", o.Name, d.room, d.maxPacket(), unix.EINVAL)
