@@ -144,4 +144,8 @@ void rt_txq_free(struct rt_txq *q);
 uint16_t rt_tx(struct rt_txq *q);         /* how many slots of order were taken; they have new mbufs, if there were any */
 int rt_slot_fill(struct rt_txq *q, uint16_t slot); /* a new mbuf for an empty slot */
 
+/* bare.c: the same burst without slots, for the benchmark: receive, free, and send. */
+unsigned rt_bare_rx(uint16_t port, uint16_t queue);
+unsigned rt_bare_tx(uint16_t port, uint16_t queue, struct rte_mempool *pool, uint16_t len);
+
 #endif
