@@ -1,3 +1,5 @@
+//go:build dpdk && cgo && linux
+
 package dpdk
 
 import (
@@ -18,7 +20,6 @@ const (
 	rxNoBuffer
 	rxMissed
 	rxErrors
-	rxClosed
 	txRunt
 	txTooLong
 	txOffload
@@ -35,7 +36,6 @@ var reasonNames = [reasons]string{
 	rxNoBuffer: "rx-no-buffer", // no buffer was free: in the port, or for a packet that had to be copied
 	rxMissed:   "rx-missed",    // the port's: its queue towards us was full
 	rxErrors:   "rx-errors",    // the port's: damaged packets
-	rxClosed:   "rx-closed",    // arrived, and not received before Close
 	txRunt:     "tx-runt",      // shorter than an Ethernet header
 	txTooLong:  "tx-too-long",  // longer than the MTU or, as a super-frame, than GSOMax
 	txOffload:  "tx-offload",   // needs an offload that is not in Info.TxOffloads, or has bad metadata

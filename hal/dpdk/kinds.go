@@ -126,9 +126,7 @@ func (c Config) devargs(k kind) string {
 	if k.queues != "" {
 		line = append(line, fmt.Sprintf("%s=%d", k.queues, max(c.Queues, 1)))
 	}
-	for _, a := range c.Args {
-		line = append(line, a)
-	}
+	line = append(line, c.Args...)
 	return strings.Join(line, ",")
 }
 
