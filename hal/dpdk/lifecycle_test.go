@@ -327,6 +327,7 @@ func waitLink(t testing.TB, dev hal.Device, want hal.Link) {
 	}
 }
 
+// sendNow sends a packet. A server of memif can do that once its client has looked.
 func sendNow(t testing.TB, tx hal.TxQueue, p []byte) {
 	t.Helper()
 	fs := make([]hal.Frame, 1)
@@ -335,7 +336,13 @@ func sendNow(t testing.TB, tx hal.TxQueue, p []byte) {
 		t.Fatal("Alloc:", n, err)
 	}
 	copy(fs[0].Data, p)
-	if n, err := tx.Tx(fs); n != 1 || err != nil {
-		t.Fatal("Tx:", n, err)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Microsecond) {
+		n, err := tx.Tx(fs)
+		if n == 1 && err == nil {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatal("Tx:", n, err)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func TestSharedMemory(t *testing.T) {
 	for _, j := range joints {
 		t.Run(j.name, func(t *testing.T) {
 			if j.slow && !testenv.Long() {
-				t.Skip("DPDK takes a second to close the port; see TestSuperFrames")
+				t.Skip("DPDK takes a second to close the port; see TestUnfinishedOverVhost")
 			}
 			es := &ends{joint: j}
 			folder := t.TempDir()
