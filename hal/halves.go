@@ -18,6 +18,8 @@ type halves struct {
 	pending          []Pending
 	fds              map[int]fdUse // descriptors to wait for
 	rxPolled         bool          // a receive half can only be polled
+	lookers          []Looker      // those that say themselves whether it is worth it
+	blind            bool          // and there are others
 	txPolled         bool          // a transmit half can only be polled
 	writable         *atomic.Bool  // as set by SetWritable
 	pace             pace
@@ -55,6 +57,11 @@ func (h *halves) addRx(rx RxQueue) {
 		// A pollable half notifies only of Close: without polling its
 		// descriptor it has to be looked at.
 		h.rxPolled = true
+		l, ok := As[Looker](rx)
+		h.blind = h.blind || !ok
+		if ok {
+			h.lookers = append(h.lookers, l)
+		}
 	}
 	h.addPending(rx)
 }
@@ -131,6 +138,17 @@ func (h *halves) leave() {
 // until returns when a Wait ends at the latest, the zero time for never: at the
 // caller's deadline, when a delayed packet is due, or after a nap.
 func (h *halves) until(deadline time.Time) time.Time {
+	deadline = h.bound(deadline)
+	if h.rxPolled || h.txPolled && h.writable.Load() {
+		h.nap = min(max(2*h.nap, shortNap), longNap)
+		deadline = earlier(deadline, time.Now().Add(h.nap))
+	}
+	return deadline
+}
+
+// bound returns when a Wait ends if nobody has to be looked at: at the caller's
+// deadline, or when a delayed packet is due.
+func (h *halves) bound(deadline time.Time) time.Time {
 	for _, p := range h.pending {
 		if at, ok := p.Pending(); ok {
 			if at.IsZero() {
@@ -138,10 +156,6 @@ func (h *halves) until(deadline time.Time) time.Time {
 			}
 			deadline = earlier(deadline, at)
 		}
-	}
-	if h.rxPolled || h.txPolled && h.writable.Load() {
-		h.nap = min(max(2*h.nap, shortNap), longNap)
-		deadline = earlier(deadline, time.Now().Add(h.nap))
 	}
 	return deadline
 }

@@ -86,6 +86,18 @@ type Moderated interface {
 	Moderation() time.Duration
 }
 
+// Looker is a receive half of which nothing tells that a packet has arrived, and which
+// is looked at by whoever sleeps: no turn is needed to find that there is nothing.
+// The sleeper blocks its thread meanwhile, because timers are not as fine as its naps;
+// so a Looker is for real devices, in real time.
+type Looker interface {
+	// Look reports whether Rx has something to return, or to fail with. If not,
+	// nobody need look again for a while, of which a sleeper makes a millisecond
+	// at most: the half knows best how quiet it has been. Zero, or less, asks
+	// to look all the time. Look is safe beside Rx and Release.
+	Look() (ready bool, again time.Duration)
+}
+
 // Steerer is a device that is shared with somebody else, the kernel as a rule,
 // and can be told which traffic is ours.
 type Steerer interface {

@@ -41,7 +41,8 @@ type Sleeper interface {
 // descriptor if it is [Pollable] (on Linux), by its function if it is a
 // [Notifier], and else by looking: Wait then ends after a nap that grows from
 // 20 µs to 1 ms, and shrinks back after a Wake, so a caller that found something
-// to do calls Wake. A transmit half is waited for only while SetWritable(true)
+// to do calls Wake. If all halves that have to be looked at are a [Looker], Wait looks
+// by itself and ends when there is something. A transmit half is waited for only while SetWritable(true)
 // holds. What is [Pending] bounds every Wait. Where [Moderated] halves arrive too
 // often, Wait naps before it looks; then Wake and Close end it after that nap.
 //

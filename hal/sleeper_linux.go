@@ -15,7 +15,7 @@ const canPoll = true
 
 func newSleeper(h halves) (Sleeper, error) {
 	if len(h.fds) == 0 {
-		return newChanSleeper(h), nil
+		return newChannelSleeper(h), nil
 	}
 	return newEpollSleeper(h)
 }

@@ -2,6 +2,7 @@ package hal_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,5 +240,72 @@ func TestChannelSleeper(t *testing.T) {
 	}
 	for name, f := range tests {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+	}
+}
+
+// lookedRx has to be looked at, and says whether it is worth it.
+type lookedRx struct {
+	silentRx
+	again time.Duration
+	looks atomic.Int64
+	ready func(looks int64) bool
+}
+
+func (r *lookedRx) Look() (bool, time.Duration) {
+	return r.ready(r.looks.Add(1)), r.again
+}
+
+func never(int64) bool { return false }
+
+// A half that says itself whether there is something is looked at until there is:
+// in naps of any length, and by spinning.
+func TestLookedAt(t *testing.T) {
+	for _, again := range []time.Duration{-1, 0, 1, 20 * time.Microsecond, time.Millisecond, time.Hour} {
+		rx := &lookedRx{again: again, ready: func(n int64) bool { return n%10 == 0 }}
+		s := newSleeper(t, &bare{rx: rx, tx: silentTx{}})
+		for i := range int64(5) {
+			ends(t, s, nil)
+			if got := rx.looks.Load(); got != 10*(i+1) {
+				t.Errorf("again=%v: Wait ended after %d looks, want %d", again, got, 10*(i+1))
+			}
+		}
+	}
+}
+
+// Whoever sleeps by looking hears of Wake, deadlines, a backlog and Close.
+func TestLookedAtInVain(t *testing.T) {
+	for _, again := range []time.Duration{-1, 20 * time.Microsecond, time.Hour} {
+		s := newSleeper(t, &bare{rx: &lookedRx{again: again, ready: never}, tx: silentTx{}})
+		done := waiting(s)
+		s.Wake()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		s.Wake()
+		ends(t, s, nil)
+		for range 3 {
+			if err := s.Wait(time.Now().Add(3 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.SetWritable(true)
+		for range 10 {
+			ends(t, s, nil)
+		}
+		s.SetWritable(false)
+		done = waiting(s)
+		s.Close()
+		if err := <-done; !errors.Is(err, hal.ErrClosed) {
+			t.Errorf("again=%v: Wait beside Close: %v", again, err)
+		}
+		ends(t, s, hal.ErrClosed)
+	}
+}
+
+// One half that does not say it makes all of them be polled by turns.
+func TestLookedAtBesideOthers(t *testing.T) {
+	s := newSleeper(t, &bare{rx: &lookedRx{again: time.Hour, ready: never}, tx: silentTx{}}, &bare{rx: silentRx{}, tx: silentTx{}})
+	for range 10 {
+		ends(t, s, nil)
 	}
 }

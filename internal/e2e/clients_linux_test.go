@@ -65,7 +65,7 @@ func (s *server) transfer(url string, path, sum string, n int) {
 func eachServer(t *testing.T, f func(t *testing.T, w wire, face string)) {
 	for i, w := range wires {
 		for j, face := range bothFaces {
-			if w != tapWire && i%2 != j {
+			if !w.isTap() && i%2 != j {
 				continue
 			}
 			t.Run(w.String()+" "+face, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestTransfers(t *testing.T) {
 			t.Run(w.String()+" "+face, func(t *testing.T) {
 				w.needs(t)
 				s := w.lab(t)
-				if w != tapWire {
+				if !w.isTap() && !w.whole {
 					offloadsOn(t, s.ns, "veth1")
 				}
 				s.run(nil, "serve", append(ours, "--face", face)...)
@@ -114,7 +114,7 @@ func TestTransfersOverABadLink(t *testing.T) {
 	needs(t)
 	for i, w := range wires {
 		size := 10_000_000
-		if w != tapWire {
+		if !w.isTap() {
 			size = 1_000_000
 		}
 		path, sum := randomFile(t, size)
@@ -226,7 +226,11 @@ func TestPing(t *testing.T) {
 	needs(t, "ping")
 	eachWire(t, wires, func(t *testing.T, w wire) {
 		s := w.serve(t)
-		for _, args := range []string{"10.77.0.2", "-s 65000 10.77.0.2", "fd77::2", "-s 65000 fd77::2"} {
+		size := 65000
+		if w.whole { // DPDK has the kernel join fragments for it, and cuts what is too long
+			size = 1400
+		}
+		for _, args := range []string{"10.77.0.2", fmt.Sprint("-s ", size, " 10.77.0.2"), "fd77::2", fmt.Sprint("-s ", size, " fd77::2")} {
 			if out := s.sh("ping -c 3 -i 0.1 -W 20 " + args); !strings.Contains(out, " 0% packet loss") {
 				t.Errorf("ping %s:\n%s", args, out)
 			}
@@ -264,7 +268,8 @@ func opensClean(t *testing.T, path string) {
 	}
 }
 
-// TestIdle: a server that nobody asks uses less than a hundredth of a core.
+// TestIdle: a server that nobody asks uses less than a hundredth of a core, unless it
+// has to look for what arrives.
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, w wire, face string) {
@@ -274,8 +279,10 @@ func TestIdle(t *testing.T) {
 		const span = 3 * time.Second
 		before := s.cpu()
 		time.Sleep(span)
-		if used := s.cpu() - before; used > span/100 {
+		if used := s.cpu() - before; used > span/100 && w.driver != "dpdk" {
 			t.Errorf("%v of CPU in %v of idleness", used, span)
+		} else {
+			t.Logf("%v of CPU in %v of idleness", used, span)
 		}
 	})
 }

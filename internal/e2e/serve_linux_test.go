@@ -19,8 +19,11 @@ import (
 	"github.com/ringtail-net/ringtail/internal/netlab"
 )
 
-// binary is the command under test, built by TestMain.
-var binary string
+// binary is the command under test, built by TestMain with these tags.
+var (
+	binary string
+	tags   string
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -31,7 +34,7 @@ func TestMain(m *testing.M) {
 	}
 	binary = filepath.Join(dir, "ringtail")
 	code := 1
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/ringtail-net/ringtail/cmd/ringtail").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", tags, "-o", binary, "github.com/ringtail-net/ringtail/cmd/ringtail").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 	} else {
 		code = m.Run()
@@ -93,6 +96,11 @@ func (s *server) run(out *os.File, command string, args ...string) {
 	if !s.log.wait("ready") {
 		s.t.Fatalf("the server did not become ready:\n%s", s.log.String())
 	}
+	if s.wire.isTap() && s.wire != tapWire { // it has no key for the addresses of the kernel's end
+		s.ns.Run("ip", "address", "add", "10.77.0.1/24", "dev", s.iface)
+		s.ns.Run("ip", "address", "add", "fd77::1/64", "dev", s.iface, "nodad")
+		s.ns.Run("ip", "link", "set", s.iface, "up")
+	}
 }
 
 func (s *server) stop() {
@@ -111,9 +119,9 @@ func (s *server) clean() {
 	s.t.Helper()
 	out, err := exec.Command("ip", "-n", s.own.Name(), "link", "show", "dev", s.iface).CombinedOutput()
 	switch {
-	case s.wire == tapWire && err == nil:
+	case s.wire.isTap() && err == nil:
 		s.t.Errorf("the server left its device behind: %s", out)
-	case s.wire != tapWire && (err != nil || bytes.Contains(out, []byte("xdp"))):
+	case !s.wire.isTap() && (err != nil || bytes.Contains(out, []byte("xdp"))):
 		s.t.Errorf("the server left a trace in its interface: %v: %s", err, out)
 	}
 }

@@ -24,8 +24,10 @@ const patience = 30 * time.Second
 // address and the same MAC; the clients are at the other end of the cable.
 type wire struct {
 	driver string
+	target string // of the spec; "": the interface, which is a key iface otherwise
 	keys   string // of the spec
 	queues int
+	whole  bool // the driver needs whole packets: checksums and cutting are done at the other end
 }
 
 var tapWire = wire{driver: "tap", keys: "host=10.77.0.1/24&host=fd77::1/64"}
@@ -40,14 +42,24 @@ var wires = []wire{
 }
 
 func (w wire) String() string {
-	if w == tapWire || w.keys == "" {
+	switch {
+	case w.target != "":
+		return w.driver + ":" + w.target
+	case w == tapWire || w.keys == "":
 		return w.driver
 	}
 	return w.driver + "?" + w.keys
 }
 
+// isTap says whether the server makes the interface, and the kernel that has it is
+// the clients' own.
+func (w wire) isTap() bool { return w == tapWire || w.target == "net_tap0" }
+
 // spec is what --hal gets.
 func (w wire) spec(iface string) string {
+	if w.target != "" {
+		return w.driver + ":" + w.target + "?iface=" + iface + "&" + w.keys
+	}
 	s := w.driver + ":" + iface
 	if w.keys != "" {
 		s += "?" + w.keys
@@ -115,7 +127,7 @@ func (w wire) lab(t *testing.T) *server {
 	lab, n := netlab.New(t), servers.Add(1)
 	own := lab.Namespace(fmt.Sprint(n))
 	s := &server{t: t, wire: w, own: own, ns: own, iface: fmt.Sprintf("rt%d", os.Getpid())}
-	if w == tapWire {
+	if w.isTap() {
 		return s
 	}
 	s.ns = lab.Namespace(fmt.Sprint(n, "c"))
@@ -124,6 +136,9 @@ func (w wire) lab(t *testing.T) *server {
 		netlab.Port{NS: own, Name: s.iface, Addrs: []string{"10.77.0.3/24", "fd77::3/64"}, Queues: w.queues},
 		netlab.Port{NS: s.ns, Name: "veth1", Addrs: []string{"10.77.0.1/24", "fd77::1/64"}, Queues: w.queues},
 	)
+	if w.whole {
+		s.ns.Run("ethtool", "-K", "veth1", "tx", "off", "tso", "off", "gso", "off")
+	}
 	return s
 }
 
