@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits before it gives up: a guard, not a measure.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // embedder is a program with a gVisor stack of its own.
 type embedder struct {
