@@ -2,6 +2,7 @@ package hal
 
 import (
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -78,6 +79,23 @@ func (m MAC) String() string {
 
 // IsMulticast reports whether m is a group address; broadcast is one.
 func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
+
+// Check fails if m cannot be the address of one station.
+func (m MAC) Check() error {
+	if m.IsMulticast() || m == (MAC{}) {
+		return fmt.Errorf("%v is not the address of one station: its first byte must be even, and it must not be zero", m)
+	}
+	return nil
+}
+
+// ParseMAC reads the address of one station, as in 02:00:00:00:00:01.
+func ParseMAC(text string) (MAC, error) {
+	hw, err := net.ParseMAC(text)
+	if err != nil || len(hw) != len(MAC{}) {
+		return MAC{}, fmt.Errorf("must be a MAC address, as in 02:00:00:00:00:01")
+	}
+	return MAC(hw), MAC(hw).Check()
+}
 
 // Broadcast is the address of every station.
 var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}

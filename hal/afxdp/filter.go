@@ -2,7 +2,6 @@ package afxdp
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,11 +33,11 @@ func parseFilter(text string) (filter, error) {
 	case text == "all":
 		return filter{kind: everything}, nil
 	case isMAC:
-		hw, err := net.ParseMAC(mac)
-		if err != nil || len(hw) != len(hal.MAC{}) || hal.MAC(hw).IsMulticast() || hal.MAC(hw) == (hal.MAC{}) {
+		m, err := hal.ParseMAC(mac)
+		if err != nil {
 			return filter{}, fmt.Errorf("must be the MAC address of one station, as in mac:02:00:00:00:00:01")
 		}
-		return filter{kind: byMAC, mac: hal.MAC(hw)}, nil
+		return filter{kind: byMAC, mac: m}, nil
 	}
 	var f filter
 	for _, word := range strings.Split(text, "+") {

@@ -2,7 +2,6 @@ package dpdk
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +52,7 @@ func keys() []hal.Key {
 		args,
 		hal.IntKey("queues", 1, maxQueues, "number of queues"),
 		hal.IntKey("mtu", minMTU, maxMTU, "longest IP packet"),
-		check("mac", "our MAC address", func(v string) error { _, err := parseMAC(v); return err }),
+		check("mac", "our MAC address", func(v string) error { _, err := hal.ParseMAC(v); return err }),
 		hal.BoolKey("promiscuous", "receive what is sent to others too"),
 		hal.IntKey("mbufs", minMbufs, maxMbufs, "packet buffers of the port"),
 		hal.IntKey("room", minRoom, maxRoom, "bytes of a packet in a buffer; longer ones are chains"),
@@ -100,21 +99,6 @@ func parseWait(text string) (pace, error) {
 	return pace(d), nil
 }
 
-func parseMAC(text string) (hal.MAC, error) {
-	hw, err := net.ParseMAC(text)
-	if err != nil || len(hw) != len(hal.MAC{}) {
-		return hal.MAC{}, fmt.Errorf("must be a MAC address, as in 02:00:00:00:00:01")
-	}
-	return hal.MAC(hw), checkMAC(hal.MAC(hw))
-}
-
-func checkMAC(m hal.MAC) error {
-	if m.IsMulticast() || m == (hal.MAC{}) {
-		return fmt.Errorf("%v is not the address of one station: its first byte must be even, and it must not be zero", m)
-	}
-	return nil
-}
-
 func fromSpec(s hal.Spec) (Config, error) {
 	c := Config{
 		Name:        s.Target,
@@ -141,7 +125,7 @@ func fromSpec(s hal.Spec) (Config, error) {
 		c.EAL = append(c.EAL, strings.Fields(v)...)
 	}
 	if text := s.Text("mac", ""); text != "" {
-		mac, err := parseMAC(text)
+		mac, err := hal.ParseMAC(text)
 		if err != nil {
 			return c, err
 		}
@@ -169,7 +153,7 @@ func (c Config) check() error {
 		return fmt.Errorf("huge %q: must be one of %s", c.Huge, strings.Join(hugeWords, ", "))
 	}
 	if c.MAC != (hal.MAC{}) {
-		return checkMAC(c.MAC)
+		return c.MAC.Check()
 	}
 	return nil
 }

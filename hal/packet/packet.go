@@ -68,7 +68,6 @@ package packet
 
 import (
 	"fmt"
-	"net"
 
 	"github.com/ringtail-net/ringtail/hal"
 	"github.com/ringtail-net/ringtail/hal/internal/netif"
@@ -156,24 +155,9 @@ func init() {
 }
 
 var macKey = hal.Key{Name: "mac", Help: "MAC address of our own beside the kernel's (default: the interface's)", Check: func(v string) error {
-	_, err := parseMAC(v)
+	_, err := hal.ParseMAC(v)
 	return err
 }}
-
-func parseMAC(text string) (hal.MAC, error) {
-	hw, err := net.ParseMAC(text)
-	if err != nil || len(hw) != len(hal.MAC{}) {
-		return hal.MAC{}, fmt.Errorf("must be a MAC address, as in 02:00:00:00:00:01")
-	}
-	return hal.MAC(hw), checkMAC(hal.MAC(hw))
-}
-
-func checkMAC(m hal.MAC) error {
-	if m.IsMulticast() || m == (hal.MAC{}) {
-		return fmt.Errorf("%v is not the address of one station: its first byte must be even, and it must not be zero", m)
-	}
-	return nil
-}
 
 func fromSpec(s hal.Spec) (Config, error) {
 	c := Config{
@@ -184,7 +168,7 @@ func fromSpec(s hal.Spec) (Config, error) {
 		NetNS:  s.Text("netns", ""),
 	}
 	if text := s.Text("mac", ""); text != "" {
-		mac, err := parseMAC(text)
+		mac, err := hal.ParseMAC(text)
 		if err != nil {
 			return c, err
 		}
@@ -208,7 +192,7 @@ func (c Config) check() error {
 		return fmt.Errorf("mtu %d: must be from %d to %d", c.MTU, minMTU, maxMTU)
 	}
 	if c.MAC != (hal.MAC{}) {
-		return checkMAC(c.MAC)
+		return c.MAC.Check()
 	}
 	return nil
 }

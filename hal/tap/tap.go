@@ -36,7 +36,6 @@ package tap
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -156,24 +155,9 @@ var fdKey = hal.Key{Name: "fd", Help: "inherited descriptor of a TAP, one for ea
 }}
 
 var macKey = hal.Key{Name: "mac", Help: "MAC address of our end", Check: func(v string) error {
-	_, err := parseMAC(v)
+	_, err := hal.ParseMAC(v)
 	return err
 }}
-
-func parseMAC(text string) (hal.MAC, error) {
-	hw, err := net.ParseMAC(text)
-	if err != nil || len(hw) != len(hal.MAC{}) {
-		return hal.MAC{}, fmt.Errorf("must be a MAC address, as in 02:00:00:00:00:01")
-	}
-	return hal.MAC(hw), checkMAC(hal.MAC(hw))
-}
-
-func checkMAC(m hal.MAC) error {
-	if m.IsMulticast() || m == (hal.MAC{}) {
-		return fmt.Errorf("%v is not the address of one station: its first byte must be even, and it must not be zero", m)
-	}
-	return nil
-}
 
 func fromSpec(s hal.Spec) (Config, error) {
 	c := Config{
@@ -194,7 +178,7 @@ func fromSpec(s hal.Spec) (Config, error) {
 		c.FDs = append(c.FDs, n)
 	}
 	if text := s.Text("mac", ""); text != "" {
-		mac, err := parseMAC(text)
+		mac, err := hal.ParseMAC(text)
 		if err != nil {
 			return c, err
 		}
@@ -215,7 +199,7 @@ func (c Config) check() error {
 		return fmt.Errorf("%d queues: must be from 1 to %d", c.Queues, maxQueues)
 	}
 	if c.MAC != (hal.MAC{}) {
-		if err := checkMAC(c.MAC); err != nil {
+		if err := c.MAC.Check(); err != nil {
 			return err
 		}
 	}
